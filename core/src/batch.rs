@@ -1,0 +1,398 @@
+//! What is appended at once: wholly or not at all.
+
+use core::cmp::Ordering;
+
+use crate::codec::{self, CodecError};
+use crate::error::AppendError;
+use crate::{Aggregate, Kind, Position, Record, Snapshot, StreamHead, StreamId, Tracker, Version};
+
+/// How many bytes a record manager wants free before the payloads of a batch, to put its own headers there and
+/// write the batch out of the buffer it was encoded into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Headroom {
+    /// Before the first entry, beside what each entry has.
+    pub batch: usize,
+    /// Before each payload.
+    pub entry: usize,
+}
+
+/// One entry of a [`Batch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub op: Op,
+    /// Where its payload starts in the bytes of the batch.
+    pub start: usize,
+    /// How many bytes its payload has.
+    pub len: usize,
+}
+
+/// What one entry of a batch does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Op {
+    /// Appends an event.
+    Event {
+        /// Its stream.
+        stream: StreamId,
+        /// The aggregate type of the stream.
+        kind: Kind,
+        /// The schema number of the payload.
+        schema: u8,
+        /// The version that the stream will have with it.
+        version: Version,
+    },
+    /// Stores the state of a stream.
+    Snapshot {
+        /// The stream.
+        stream: StreamId,
+        /// The aggregate type of the stream.
+        kind: Kind,
+        /// The schema number of the payload.
+        schema: u8,
+        /// The version of the last event in the state.
+        version: Version,
+    },
+    /// Moves a tracker.
+    Track {
+        /// The tracker.
+        tracker: Tracker,
+        /// The position up to which everything has been seen.
+        position: Position,
+    },
+}
+
+/// Entries to be appended as one, encoded into the caller's buffer.
+///
+/// Payloads stand from the front of the buffer with [`Headroom`] between them, a table of 24 bytes for each
+/// entry grows down from its end. A record manager may move the payloads towards the front while it puts its
+/// headers between them, and says so with [`moved`](Batch::moved): afterwards they can still be read.
+#[derive(Debug)]
+pub struct Batch<'b> {
+    bytes: &'b mut [u8],
+    headroom: Headroom,
+    front: usize,
+    count: usize,
+    events: u32,
+}
+
+/// Bytes of the table at the end of the buffer for each entry.
+pub const ENTRY_BYTES: usize = 24;
+
+impl<'b> Batch<'b> {
+    /// An empty batch in these bytes.
+    pub fn new(bytes: &'b mut [u8], headroom: Headroom) -> Self {
+        Self { bytes, headroom, front: headroom.batch, count: 0, events: 0 }
+    }
+
+    /// How many entries it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether it has no entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// How many of its entries are events.
+    #[must_use]
+    pub fn events(&self) -> u32 {
+        self.events
+    }
+
+    /// Adds an event, encoded as its aggregate does, that follows version `after` of its stream.
+    pub fn event<A: Aggregate>(
+        &mut self,
+        stream: StreamId,
+        after: Version,
+        event: &A::Event,
+    ) -> Result<(), BatchError> {
+        let op = Op::Event { stream, kind: A::KIND, schema: A::SCHEMA, version: after.next() };
+        if after == Version::MAX {
+            return Err(BatchError::VersionsExhausted(stream));
+        }
+        self.push(op, |out| codec::encode(event, out))
+    }
+
+    /// Adds the state of an aggregate as of `version`.
+    pub fn snapshot<A: Snapshot>(&mut self, stream: StreamId, version: Version, state: &A) -> Result<(), BatchError> {
+        let op = Op::Snapshot { stream, kind: A::KIND, schema: <A as Snapshot>::SCHEMA, version };
+        self.push(op, |out| codec::encode(state, out))
+    }
+
+    /// Adds the move of a tracker to `position`.
+    pub fn track(&mut self, tracker: Tracker, position: Position) -> Result<(), BatchError> {
+        self.push(Op::Track { tracker, position }, |_| Ok(0))
+    }
+
+    /// Adds an entry whose payload `encode` writes to the front of the bytes it is given, answering its length.
+    pub fn push(
+        &mut self,
+        op: Op,
+        encode: impl FnOnce(&mut [u8]) -> Result<usize, CodecError>,
+    ) -> Result<(), BatchError> {
+        let start = self.front.saturating_add(self.headroom.entry);
+        let count = self.count.saturating_add(1);
+        let end = self.bytes.len().saturating_sub(count.saturating_mul(ENTRY_BYTES));
+        let needed = start.saturating_add(count.saturating_mul(ENTRY_BYTES));
+        let too_small = |more: usize| BatchError::ScratchTooSmall { needed: needed.saturating_add(more) };
+        let Some(room) = self.bytes.get_mut(start..end) else {
+            return Err(too_small(1));
+        };
+        let limit = room.len();
+        let len = match encode(room) {
+            Ok(len) if len <= limit => len,
+            Ok(len) => return Err(too_small(len)),
+            Err(CodecError::DoesNotFit) => return Err(too_small(limit.saturating_add(1))),
+            Err(error) => return Err(BatchError::Codec(error)),
+        };
+        self.front = start.saturating_add(len);
+        self.count = count;
+        if matches!(op, Op::Event { .. }) {
+            self.events = self.events.saturating_add(1);
+        }
+        self.set_entry(count.saturating_sub(1), Entry { op, start, len });
+        Ok(())
+    }
+
+    /// The entry with this index.
+    #[must_use]
+    pub fn entry(&self, index: usize) -> Option<Entry> {
+        if index >= self.count {
+            return None;
+        }
+        let at = self.entry_at(index)?;
+        let row: &[u8; ENTRY_BYTES] = self.bytes.get(at..)?.first_chunk()?;
+        Entry::from_row(row)
+    }
+
+    /// The payload of the entry with this index.
+    #[must_use]
+    pub fn payload(&self, index: usize) -> &[u8] {
+        let Some(entry) = self.entry(index) else { return &[] };
+        self.bytes.get(entry.start..entry.start.saturating_add(entry.len)).unwrap_or_default()
+    }
+
+    /// All entries with their payloads.
+    pub fn iter(&self) -> impl Iterator<Item = (Entry, &[u8])> {
+        (0..self.count).filter_map(|index| Some((self.entry(index)?, self.payload(index))))
+    }
+
+    /// Says that the payload of the entry with this index now starts at `start`.
+    pub fn moved(&mut self, index: usize, start: usize) {
+        if let Some(entry) = self.entry(index) {
+            self.set_entry(index, Entry { start, ..entry });
+        }
+    }
+
+    /// The bytes before the table: payloads, the headroom between them, and what is still free behind them.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let end = self.table();
+        self.bytes.get_mut(..end).unwrap_or_default()
+    }
+
+    /// The bytes that [`bytes_mut`](Self::bytes_mut) gives, to read.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.table()).unwrap_or_default()
+    }
+
+    /// The bytes behind the last payload that nobody uses, for look-ups while the batch stands.
+    pub fn free_mut(&mut self) -> &mut [u8] {
+        let (front, end) = (self.front, self.table());
+        self.bytes.get_mut(front..end).unwrap_or_default()
+    }
+
+    /// Checks the entry with this index against the state of its stream in the log, and against the entries before
+    /// it: that an event follows on, that a snapshot is not ahead of its stream, that the types agree.
+    ///
+    /// `head` is the state in the log of the stream that the entry names, `None` if there is no such stream.
+    pub fn check<E>(&self, index: usize, head: Option<StreamHead>) -> Result<(), AppendError<E>> {
+        let Some(entry) = self.entry(index) else { return Ok(()) };
+        let (stream, kind, version) = match entry.op {
+            Op::Event { stream, kind, version, .. } | Op::Snapshot { stream, kind, version, .. } => {
+                (stream, kind, version)
+            }
+            Op::Track { .. } => return Ok(()),
+        };
+        let current = self.head_before(index, stream).or(head);
+        if let Some(StreamHead { kind: actual, .. }) = current {
+            if actual != kind {
+                return Err(AppendError::WrongKind { stream, expected: kind, actual });
+            }
+        }
+        let actual = current.map_or(Version::NONE, |head| head.version);
+        match entry.op {
+            Op::Event { .. } => {
+                let expected = Version(version.0.saturating_sub(1));
+                match expected.cmp(&actual) {
+                    Ordering::Equal => Ok(()),
+                    Ordering::Less => Err(AppendError::Conflict { stream, expected, actual }),
+                    Ordering::Greater => Err(AppendError::Gap { stream, expected, actual }),
+                }
+            }
+            _ if version > actual => Err(AppendError::Gap { stream, expected: version, actual }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The state of `stream` that the entries before `index` lead to, if one of them is an event of it.
+    #[must_use]
+    pub fn head_before(&self, index: usize, stream: StreamId) -> Option<StreamHead> {
+        (0..index).rev().find_map(|earlier| match self.entry(earlier)?.op {
+            Op::Event { stream: of, kind, version, .. } if of == stream => Some(StreamHead { kind, version }),
+            _ => None,
+        })
+    }
+
+    fn table(&self) -> usize {
+        self.bytes.len().saturating_sub(self.count.saturating_mul(ENTRY_BYTES))
+    }
+
+    fn entry_at(&self, index: usize) -> Option<usize> {
+        self.bytes.len().checked_sub(index.checked_add(1)?.checked_mul(ENTRY_BYTES)?)
+    }
+
+    fn set_entry(&mut self, index: usize, entry: Entry) {
+        let row = entry.to_row();
+        if let Some(at) = self.entry_at(index) {
+            if let Some(place) = self.bytes.get_mut(at..).and_then(|bytes| bytes.first_chunk_mut()) {
+                *place = row;
+            }
+        }
+    }
+}
+
+impl Entry {
+    // Row: op, kind or tracker, schema, 0, version (4), stream or position (8), start (4), len (4).
+    fn to_row(self) -> [u8; ENTRY_BYTES] {
+        let (op, kind, schema, version, number) = match self.op {
+            Op::Event { stream, kind, schema, version } => (0, kind.0, schema, version.0, stream.0),
+            Op::Snapshot { stream, kind, schema, version } => (1, kind.0, schema, version.0, stream.0),
+            Op::Track { tracker, position } => (2, tracker.0, 0, 0, position.0),
+        };
+        let mut row = [0; ENTRY_BYTES];
+        let mut out = crate::bytes::ByteWriter::new(&mut row);
+        let start = u32::try_from(self.start).unwrap_or(u32::MAX);
+        let len = u32::try_from(self.len).unwrap_or(u32::MAX);
+        let _ = out
+            .slice(&[op, kind, schema, 0])
+            .and_then(|()| out.u32(version))
+            .and_then(|()| out.u64(number))
+            .and_then(|()| out.u32(start))
+            .and_then(|()| out.u32(len));
+        row
+    }
+
+    fn from_row(row: &[u8; ENTRY_BYTES]) -> Option<Self> {
+        let mut input = crate::bytes::ByteReader::new(row);
+        let (op, kind, schema) = (input.u8()?, input.u8()?, input.u8()?);
+        input.u8()?;
+        let (version, number) = (Version(input.u32()?), input.u64()?);
+        let (start, len) = (input.u32()? as usize, input.u32()? as usize);
+        let (stream, kind_) = (StreamId(number), Kind(kind));
+        let op = match op {
+            0 => Op::Event { stream, kind: kind_, schema, version },
+            1 => Op::Snapshot { stream, kind: kind_, schema, version },
+            _ => Op::Track { tracker: Tracker(kind), position: Position(number) },
+        };
+        Some(Self { op, start, len })
+    }
+
+    /// The event of this entry as the record it becomes at `position`; `None` if it is no event.
+    #[must_use]
+    pub fn as_record<'p>(&self, position: Position, payload: &'p [u8]) -> Option<Record<'p>> {
+        match self.op {
+            Op::Event { stream, kind, schema, version } => {
+                Some(Record { stream, kind, version, schema, position: Some(position), payload })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why an entry could not be added to a batch. The batch is as it was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum BatchError {
+    /// The lent buffer is too small.
+    ScratchTooSmall {
+        /// The bytes needed, at least.
+        needed: usize,
+    },
+    /// The stream has had as many events as a stream can have.
+    VersionsExhausted(StreamId),
+    /// The value has no encoding.
+    Codec(CodecError),
+}
+
+impl<E> From<BatchError> for AppendError<E> {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::ScratchTooSmall { needed } => {
+                Self::ScratchTooSmall { needed: u32::try_from(needed).unwrap_or(u32::MAX) }
+            }
+            BatchError::VersionsExhausted(stream) => Self::Gap { stream, expected: Version::MAX, actual: Version::MAX },
+            BatchError::Codec(error) => Self::Codec(error),
+        }
+    }
+}
+
+impl core::fmt::Display for BatchError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::ScratchTooSmall { needed } => write!(f, "the scratch buffer is too small: {needed} bytes are needed"),
+            Self::VersionsExhausted(stream) => write!(f, "stream {stream} can have no more events"),
+            Self::Codec(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for BatchError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: Headroom = Headroom { batch: 8, entry: 4 };
+
+    fn event(version: u32) -> Op {
+        Op::Event { stream: StreamId(u64::MAX), kind: Kind(200), schema: 3, version: Version(version) }
+    }
+
+    fn put(payload: &'static [u8]) -> impl FnOnce(&mut [u8]) -> Result<usize, CodecError> {
+        move |out| {
+            out.get_mut(..payload.len()).ok_or(CodecError::DoesNotFit)?.copy_from_slice(payload);
+            Ok(payload.len())
+        }
+    }
+
+    #[test]
+    fn entries_come_back_as_they_were_put_in() {
+        let mut bytes = [0xAA; 128];
+        let mut batch = Batch::new(&mut bytes, ROOM);
+        let track = Op::Track { tracker: Tracker(7), position: Position(u64::MAX - 1) };
+        let snapshot = Op::Snapshot { stream: StreamId(2), kind: Kind(1), schema: 9, version: Version(u32::MAX) };
+        batch.push(event(5), put(b"abc")).unwrap();
+        batch.push(snapshot, put(b"state")).unwrap();
+        batch.push(track, |_| Ok(0)).unwrap();
+        let all: Vec<_> = batch.iter().map(|(entry, payload)| (entry.op, entry.start, payload.to_vec())).collect();
+        assert_eq!(all, [(event(5), 12, b"abc".to_vec()), (snapshot, 19, b"state".to_vec()), (track, 28, Vec::new())]);
+        assert_eq!((batch.len(), batch.events()), (3, 1));
+    }
+
+    #[test]
+    fn an_entry_that_does_not_fit_leaves_the_batch_as_it_was() {
+        let mut bytes = [0; 8 + 4 + 3 + ENTRY_BYTES];
+        let mut batch = Batch::new(&mut bytes, ROOM);
+        batch.push(event(1), put(b"abc")).unwrap();
+        let refused = batch.push(event(2), put(b"d"));
+        assert!(matches!(refused, Err(BatchError::ScratchTooSmall { needed }) if needed > 39), "{refused:?}");
+        assert_eq!(batch.len(), 1);
+        assert_eq!(batch.payload(0), b"abc");
+    }
+}

@@ -1,0 +1,305 @@
+//! What can go wrong: one small enum for each operation, generic over the error of the storage.
+//!
+//! That a command was refused by the business is not an error of the log: see [`ExecuteError::Refused`].
+
+use core::fmt;
+
+use crate::codec::CodecError;
+use crate::{Kind, Position, StreamId, Tracker, Version};
+
+/// Why a batch was not appended. Nothing of it is in the log, unless the storage failed ([`Storage`]) while it
+/// was being written: then it is there whole or not at all, which the next mount finds out.
+///
+/// [`Storage`]: AppendError::Storage
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum AppendError<E> {
+    /// The storage failed.
+    Storage(E),
+    /// The stream has moved on since the writer last looked: reload and decide again.
+    Conflict {
+        /// The stream.
+        stream: StreamId,
+        /// The version that the writer took the stream to be at.
+        expected: Version,
+        /// The version it is at.
+        actual: Version,
+    },
+    /// An event would leave a hole in its stream.
+    Gap {
+        /// The stream.
+        stream: StreamId,
+        /// The version that the writer took the stream to be at.
+        expected: Version,
+        /// The version it is at.
+        actual: Version,
+    },
+    /// The stream is of another aggregate type.
+    WrongKind {
+        /// The stream.
+        stream: StreamId,
+        /// The type that the writer took it to be of.
+        expected: Kind,
+        /// The type it is of.
+        actual: Kind,
+    },
+    /// A tracker would go backwards, or beyond the end of the log.
+    Tracking {
+        /// The tracker.
+        tracker: Tracker,
+        /// Where it stands.
+        at: Position,
+        /// Where it was to go.
+        to: Position,
+    },
+    /// There is no room, and retention forbids to make any.
+    Full {
+        /// Who needs the oldest records.
+        held_by: HeldBy,
+    },
+    /// The batch can never fit.
+    TooLarge {
+        /// The bytes that it takes.
+        bytes: u32,
+        /// The bytes that there can be.
+        limit: u32,
+    },
+    /// The lent scratch buffer is too small for the batch.
+    ScratchTooSmall {
+        /// The bytes needed, at least.
+        needed: u32,
+    },
+    /// The record manager has no place left for another stream or tracker.
+    TableFull,
+    /// An event has no encoding.
+    Codec(CodecError),
+    /// The log has not been mounted.
+    NotMounted,
+}
+
+/// Who keeps the oldest records from being reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum HeldBy {
+    /// This tracker has not seen them all yet.
+    Tracker(Tracker),
+    /// This stream has no snapshot that would replace them.
+    Stream(StreamId, Kind),
+    /// The policy never lets anything go.
+    Policy,
+    /// No sector can be erased any more.
+    Wear,
+}
+
+/// Why records could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ReadError<E> {
+    /// The storage failed.
+    Storage(E),
+    /// What was asked for has been let go; the oldest position still held is `first`.
+    Trimmed {
+        /// The oldest position still held.
+        first: Position,
+    },
+    /// What was asked for lies beyond the end of the log: the reader knows of more than there is.
+    BeyondEnd {
+        /// The position that the next event will get.
+        next: Position,
+    },
+    /// The lent scratch buffer is too small for a record.
+    ScratchTooSmall {
+        /// The bytes needed, at least.
+        needed: u32,
+    },
+    /// A stored event is no event of the type it is read as.
+    Codec(CodecError),
+    /// The log has not been mounted.
+    NotMounted,
+}
+
+/// Why an aggregate could not be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum LoadError<E> {
+    /// There is no such stream.
+    NotFound,
+    /// The stream is of another aggregate type.
+    WrongKind {
+        /// The type it was loaded as.
+        expected: Kind,
+        /// The type it is of.
+        actual: Kind,
+    },
+    /// Events of the stream are missing and no snapshot replaces them.
+    Incomplete {
+        /// The version up to which the stream could be loaded.
+        after: Version,
+    },
+    /// Reading failed.
+    Read(ReadError<E>),
+}
+
+/// Why a command had no effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ExecuteError<R, E> {
+    /// The aggregate refused the command.
+    Refused(R),
+    /// The log failed.
+    Log(AppendError<E>),
+}
+
+/// Any failure of the log, for applications that treat all alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum LogError<E> {
+    /// Appending failed.
+    Append(AppendError<E>),
+    /// Reading failed.
+    Read(ReadError<E>),
+    /// Loading failed.
+    Load(LoadError<E>),
+}
+
+impl<E> From<AppendError<E>> for LogError<E> {
+    fn from(error: AppendError<E>) -> Self {
+        Self::Append(error)
+    }
+}
+
+impl<E> From<ReadError<E>> for LogError<E> {
+    fn from(error: ReadError<E>) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl<E> From<LoadError<E>> for LogError<E> {
+    fn from(error: LoadError<E>) -> Self {
+        Self::Load(error)
+    }
+}
+
+impl<E> From<ReadError<E>> for LoadError<E> {
+    fn from(error: ReadError<E>) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl<E> From<CodecError> for ReadError<E> {
+    fn from(error: CodecError) -> Self {
+        Self::Codec(error)
+    }
+}
+
+impl<E> From<CodecError> for AppendError<E> {
+    fn from(error: CodecError) -> Self {
+        Self::Codec(error)
+    }
+}
+
+impl<E> From<ReadError<E>> for AppendError<E> {
+    /// An append that had to look something up fails as the look-up did.
+    fn from(error: ReadError<E>) -> Self {
+        match error {
+            ReadError::Storage(error) => Self::Storage(error),
+            ReadError::ScratchTooSmall { needed } => Self::ScratchTooSmall { needed },
+            ReadError::Codec(error) => Self::Codec(error),
+            ReadError::NotMounted | ReadError::Trimmed { .. } | ReadError::BeyondEnd { .. } => Self::NotMounted,
+        }
+    }
+}
+
+impl<R, E> From<AppendError<E>> for ExecuteError<R, E> {
+    fn from(error: AppendError<E>) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl<E: fmt::Debug> fmt::Display for AppendError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Storage(error) => write!(f, "the storage failed: {error:?}"),
+            Self::Conflict { stream, expected, actual } => {
+                write!(f, "stream {stream} is at version {actual}, not {expected}: reload it")
+            }
+            Self::Gap { stream, expected, actual } => {
+                write!(f, "stream {stream} is at version {actual}: an event after {expected} would leave a gap")
+            }
+            Self::WrongKind { stream, expected, actual } => {
+                write!(f, "stream {stream} is of kind {actual}, not {expected}")
+            }
+            Self::Tracking { tracker, at, to } => write!(f, "tracker {tracker} cannot go from {at} to {to}"),
+            Self::Full { held_by } => write!(f, "the log is full: its oldest records are held by {held_by}"),
+            Self::TooLarge { bytes, limit } => write!(f, "a batch of {bytes} bytes exceeds the limit of {limit}"),
+            Self::ScratchTooSmall { needed } => write!(f, "the scratch buffer is too small: {needed} bytes are needed"),
+            Self::TableFull => f.write_str("no place is left for another stream or tracker"),
+            Self::Codec(error) => error.fmt(f),
+            Self::NotMounted => f.write_str("the log is not mounted"),
+        }
+    }
+}
+
+impl fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tracker(tracker) => write!(f, "tracker {tracker}"),
+            Self::Stream(stream, kind) => write!(f, "stream {stream} of kind {kind}, which has no newer snapshot"),
+            Self::Policy => f.write_str("the retention policy"),
+            Self::Wear => f.write_str("sectors that no longer erase"),
+        }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Display for ReadError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Storage(error) => write!(f, "the storage failed: {error:?}"),
+            Self::Trimmed { first } => write!(f, "positions before {first} have been let go"),
+            Self::BeyondEnd { next } => write!(f, "the log ends before position {next}"),
+            Self::ScratchTooSmall { needed } => write!(f, "the scratch buffer is too small: {needed} bytes are needed"),
+            Self::Codec(error) => error.fmt(f),
+            Self::NotMounted => f.write_str("the log is not mounted"),
+        }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Display for LoadError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("there is no such stream"),
+            Self::WrongKind { expected, actual } => write!(f, "the stream is of kind {actual}, not {expected}"),
+            Self::Incomplete { after } => write!(f, "the stream cannot be loaded beyond version {after}"),
+            Self::Read(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<R: fmt::Debug, E: fmt::Debug> fmt::Display for ExecuteError<R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => write!(f, "refused: {refusal:?}"),
+            Self::Log(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Display for LogError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Append(error) => error.fmt(f),
+            Self::Read(error) => error.fmt(f),
+            Self::Load(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: fmt::Debug> core::error::Error for AppendError<E> {}
+impl<E: fmt::Debug> core::error::Error for ReadError<E> {}
+impl<E: fmt::Debug> core::error::Error for LoadError<E> {}
+impl<R: fmt::Debug, E: fmt::Debug> core::error::Error for ExecuteError<R, E> {}
+impl<E: fmt::Debug> core::error::Error for LogError<E> {}

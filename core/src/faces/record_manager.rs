@@ -1,0 +1,81 @@
+//! The contract between event sourcing and whatever keeps the records.
+
+use super::face;
+use crate::batch::{Batch, Headroom};
+use crate::error::{AppendError, ReadError};
+use crate::scratch::Scratch;
+use crate::{Appended, Bounds, Notification, Position, Record, StreamHead, StreamId, Tracker, Upkeep, Version};
+
+/// Keeps sequenced records: the streams of many aggregates, and one notification log through all of them.
+///
+/// # What an implementer owes
+///
+/// - **Atomic**: a batch is appended wholly or not at all, also when power fails at any instant, when the
+///   storage fails, or when a future is dropped.
+/// - **Durable**: once [`append`](RecordManager::append) has answered `Ok`, the batch survives power loss.
+/// - **Contiguous**: events get the positions that follow the last one, in the order of the batch; a batch that
+///   was refused takes no position.
+/// - **Guarded**: each event is the next version of its stream, else `Conflict` or `Gap`; a stream keeps its
+///   kind, else `WrongKind`; a tracker never goes backwards.
+/// - **Honest**: what has been let go is `Trimmed`, what no longer verifies is a gap, and neither is ever an
+///   empty answer or another record.
+///
+/// Reads lend records out of the caller's [`Scratch`]; an implementer may keep read-ahead in it, marked with
+/// [`Scratch::set_held`].
+#[face]
+#[allow(async_fn_in_trait)] // the callers are single-threaded firmware: no `Send` is asked for
+pub trait RecordManager {
+    /// An error of the storage.
+    type Error: core::fmt::Debug;
+    /// Why a log cannot be mounted.
+    type MountError: core::fmt::Debug;
+
+    /// The bytes wanted free before the payloads of a batch.
+    const HEADROOM: Headroom;
+
+    /// Finds the state of the log in the storage. Writes nothing. Mounting again is allowed at any time.
+    async fn mount(&mut self, scratch: &mut Scratch<'_>) -> Result<(), Self::MountError>;
+
+    /// Appends a batch. The payloads may be moved within it, and can be read in it afterwards.
+    async fn append(&mut self, batch: &mut Batch<'_>) -> Result<Appended, AppendError<Self::Error>>;
+
+    /// Which part of the notification log is held.
+    fn bounds(&self) -> Bounds;
+
+    /// Where a tracker stands; [`Position::START`] if it has never moved.
+    fn tracked(&self, tracker: Tracker) -> Position;
+
+    /// The kind and version of a stream; `None` if it has no events.
+    async fn head(
+        &mut self,
+        stream: StreamId,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<StreamHead>, ReadError<Self::Error>>;
+
+    /// The first event of a stream that is still held and has a version above `after`.
+    async fn next_event<'s>(
+        &mut self,
+        stream: StreamId,
+        after: Version,
+        scratch: &'s mut Scratch<'_>,
+    ) -> Result<Option<Record<'s>>, ReadError<Self::Error>>;
+
+    /// The newest snapshot of a stream, up to version `at_most`.
+    async fn latest_snapshot<'s>(
+        &mut self,
+        stream: StreamId,
+        at_most: Version,
+        scratch: &'s mut Scratch<'_>,
+    ) -> Result<Option<Record<'s>>, ReadError<Self::Error>>;
+
+    /// What stands at the position after `after`; `None` at the end of the log.
+    async fn next_notification<'s>(
+        &mut self,
+        after: Position,
+        scratch: &'s mut Scratch<'_>,
+    ) -> Result<Option<Notification<'s>>, ReadError<Self::Error>>;
+
+    /// Does one bounded step of upkeep, such as erasing ahead; called again until it answers otherwise than
+    /// [`Upkeep::Worked`].
+    async fn upkeep(&mut self, scratch: &mut Scratch<'_>) -> Result<Upkeep, AppendError<Self::Error>>;
+}
