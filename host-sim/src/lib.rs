@@ -1,1 +1,6 @@
-//! Placeholder.
+//! Simulated flash with faults, links and virtual time: test Evenkeel applications on a desktop.
+
+pub mod clock;
+pub mod flash;
+pub mod link;
+pub mod rng;
