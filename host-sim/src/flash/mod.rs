@@ -62,6 +62,7 @@
 #[cfg(feature = "async")]
 mod asynchronous;
 mod chip;
+mod chips;
 mod counters;
 mod error;
 mod failures;
@@ -72,6 +73,10 @@ mod profile;
 mod words;
 
 pub use chip::Struck;
+pub use chips::{
+    Esp32Flash, Nrf51822Flash, Nrf52840Flash, Rp2040Flash, Stm32G4Flash, Stm32H743Flash, Stm32L4Flash, Stm32U5Flash,
+    W25q128Flash,
+};
 pub use counters::Counters;
 pub use error::{FlashOp, SimError, Violation};
 pub use failures::{Leaves, Times};

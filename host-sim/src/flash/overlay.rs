@@ -59,12 +59,15 @@ impl WeakPlace {
         let mut at = start;
         while at < end {
             let next = ((at / word + 1) * word).min(end);
-            let full = &self.full[at - self.at..next - self.at];
-            let seen = &mut bytes[at - from..next - from];
-            match (self.how, calm) {
-                (WeakRead::ReadsErased, true) => seen.fill(0xFF),
-                (WeakRead::ReadsComplete, true) => seen.copy_from_slice(full),
-                _ => flicker(full, seen, rng),
+            // A sector whose erase was torn has words that were erased before: they are as firm as ever.
+            if self.is_uncertain(at, next, word) {
+                let full = &self.full[at - self.at..next - self.at];
+                let seen = &mut bytes[at - from..next - from];
+                match (self.how, calm) {
+                    (WeakRead::ReadsErased, true) => seen.fill(0xFF),
+                    (WeakRead::ReadsComplete, true) => seen.copy_from_slice(full),
+                    _ => flicker(full, seen, rng),
+                }
             }
             at = next;
         }
