@@ -34,6 +34,16 @@ pub enum TornPage {
 }
 
 /// How a word reads whose programming or erasing was interrupted (F3, F4), until its sector is erased.
+///
+/// Unless it is `Off`, a word reads as anything between erased and complete, whatever [`TornWord`] or [`TornErase`]
+/// stored: that is what is left when the weakness is taken away again. Programming such a word again:
+///
+/// | variant | a second program |
+/// | --- | --- |
+/// | `ReadsErased`, `Flicker` | is done, as the caller could not know; the word stays weak (`Counters::weak_programs`) |
+/// | `Off`, `ReadsComplete`, `Ecc` | is refused and a violation (with `Off` only if a bit was cleared) |
+///
+/// A caller that reads back at once what it programmed on top of a weak word may find it right, and wrong later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WeakRead {
     /// As stored, the same every time.
