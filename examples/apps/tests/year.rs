@@ -77,15 +77,30 @@ fn two_years_come_out_as_pinned_and_the_projection_agrees_with_the_aggregates() 
     let mut view = TimeOutOfRange::default();
     monitor.log().catch_up(&mut census, Position::START).unwrap();
     monitor.log().catch_up(&mut view, Position::START).unwrap();
-    assert_eq!(totals, Totals::default());
-    assert_eq!(census, Census::default());
+    assert_eq!(
+        totals,
+        Totals {
+            shipments: 25,
+            delivered: 24,
+            readings: 17_479,
+            missed: 41,
+            excursions: 55,
+            minutes_outside: 12_060,
+            longest_minutes: 660,
+            hand_overs: 48,
+            alarms: 21,
+            acknowledged: 18,
+            faults: 12,
+        }
+    );
+    // 90,005 bytes of payload in 17,813 events: 5.05 bytes an event. The longest is a dispatch with its limits.
+    assert_eq!(census, Census { events: [17_727, 26, 60], bytes: [89_697, 89, 219], longest: 9 });
     assert_eq!(
         (view.minutes(), view.excursions(), view.longest_minutes()),
         (totals.minutes_outside, totals.excursions, totals.longest_minutes)
     );
     assert_eq!(view.by_holder().map(|(_, minutes)| minutes).sum::<u32>(), view.minutes());
-    assert_eq!(view.by_holder().collect::<Vec<_>>(), []);
-    assert_eq!(monitor.log().records().used(), 0);
+    assert_eq!(view.by_holder().collect::<Vec<_>>(), [(10, 2_820), (11, 4_380), (12, 4_860)]);
 }
 
 #[test]
@@ -203,14 +218,13 @@ fn all_events<R: RecordManager>(log: &mut Log<'_, R>) -> Vec<(StreamId, Version,
 const BUSY: Config = Config { shipment_hours: 72, snapshot_every: 4, alarm_after_minutes: 120, ..CONFIG };
 
 fn busy_hours() -> Vec<Sample> {
-    let hours: Vec<_> = two_years().skip(3_900).take(400).collect();
-    // What is left out of the input is missing from the log too.
-    hours.into_iter().filter(|sample| !(4_050..4_053).contains(&sample.hour)).collect()
+    let due = |hour| (12_600..13_060).contains(&hour) && !(12_700..12_703).contains(&hour);
+    two_years().filter(|sample| due(sample.hour)).collect()
 }
 
 /// Drives until the end or the first failure.
 fn run<R: RecordManager>(monitor: &mut Monitor<'_, R>, hours: &[Sample]) -> Result<(), MonitorError<R::Error>> {
-    for sample in hours.iter().filter(|sample| sample.hour >= hours[0].hour) {
+    for sample in hours {
         if sample.hour >= monitor.next_hour() || monitor.shipment().dispatched().is_none() {
             drive(monitor, BUSY, sample)?;
         }
@@ -231,7 +245,7 @@ fn after_a_power_cut_at_any_append_the_log_ends_up_the_same() {
     let mut log = monitor.release();
     let appends = u32::MAX - log.records().left + 1;
     let events = all_events(&mut log);
-    assert_eq!((appends, events.len()), (0, 0));
+    assert_eq!((appends, events.len()), (614, 507));
 
     for (n, stores) in (1..=appends).flat_map(|n| [(n, false), (n, true)]) {
         let mut cut_scratch = [0; 512];

@@ -101,7 +101,8 @@ pub fn hour_of_year(date: &str) -> Option<u32> {
 /// Reads a row of two columns, one of them a date and the other degrees Fahrenheit; `None` for a heading.
 #[must_use]
 pub fn row(columns: [&str; 2]) -> Option<Observation> {
-    let [date, temperature] = if columns.first()?.contains('/') { columns } else { [columns[1], columns[0]] };
+    let [one, two] = columns;
+    let (date, temperature) = if one.contains('/') { (one, two) } else { (two, one) };
     Some(Observation { hour: hour_of_year(date)?, ambient: fahrenheit_to_centi_celsius(tenths(temperature)?) })
 }
 
@@ -157,7 +158,7 @@ impl Container {
         if day % 7 < 5 && matches!(hour_of_day, 9 | 16) {
             change = change.saturating_add(distance.div_euclid(10));
         }
-        let unit = if trouble && dice % 10 == 0 {
+        let unit = if trouble && dice.is_multiple_of(10) {
             0
         } else if trouble && dice % 40 == 1 {
             OVERCOOLED.saturating_sub(self.cargo).div_euclid(6)
