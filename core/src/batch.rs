@@ -207,7 +207,7 @@ impl<'b> Batch<'b> {
     }
 
     /// Checks the entry with this index against the state of its stream in the log, and against the entries before
-    /// it: that an event follows on, that a snapshot is not ahead of its stream, that the types agree.
+    /// it: that an event follows on, that a snapshot is of the very version that its stream is at, that the types agree.
     ///
     /// `head` is the state in the log of the stream that the entry names, `None` if there is no such stream.
     pub fn check<E>(&self, index: usize, head: Option<StreamHead>) -> Result<(), AppendError<E>> {
@@ -225,17 +225,14 @@ impl<'b> Batch<'b> {
             }
         }
         let actual = current.map_or(Version::NONE, |head| head.version);
-        match entry.op {
-            Op::Event { .. } => {
-                let expected = Version(version.0.saturating_sub(1));
-                match expected.cmp(&actual) {
-                    Ordering::Equal => Ok(()),
-                    Ordering::Less => Err(AppendError::Conflict { stream, expected, actual }),
-                    Ordering::Greater => Err(AppendError::Gap { stream, expected, actual }),
-                }
-            }
-            _ if version > actual => Err(AppendError::Gap { stream, expected: version, actual }),
-            _ => Ok(()),
+        let expected = match entry.op {
+            Op::Event { .. } => Version(version.0.saturating_sub(1)),
+            _ => version,
+        };
+        match expected.cmp(&actual) {
+            Ordering::Equal => Ok(()),
+            Ordering::Less => Err(AppendError::Conflict { stream, expected, actual }),
+            Ordering::Greater => Err(AppendError::Gap { stream, expected, actual }),
         }
     }
 

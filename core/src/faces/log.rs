@@ -191,7 +191,7 @@ impl<'b, R: RecordManager> Log<'b, R> {
 
     /// Stores the state of an aggregate, so that loading starts there and older events can be let go.
     ///
-    /// The root must be at the version of the log or before it.
+    /// A root that is behind the log is a conflict, as with a command.
     pub async fn take_snapshot<A: Snapshot>(&mut self, root: &Root<A>) -> Result<(), AppendError<R::Error>> {
         let mut batch = self.scratch.batch(R::HEADROOM);
         batch.snapshot::<A>(root.id(), root.version(), root)?;

@@ -1,0 +1,209 @@
+//! The log itself: what it keeps in memory.
+
+use evenkeel_core::scratch::Scratch;
+use evenkeel_core::{Bounds, Moment, Position, Tracker};
+
+use super::medium::Medium;
+use super::notifications::Reader;
+use super::streams::Chase;
+use super::walk::Walk;
+use super::{NorFlash, face};
+use crate::error::MountError;
+use crate::format::frame::Frame;
+use crate::format::header::Identity;
+use crate::region::{GeometryError, Region};
+use crate::retention::Retention;
+use crate::table::{Streams, Trackers};
+
+/// An append-only log on NOR flash: the record manager that outlives power cuts.
+///
+/// `SLOTS` streams are kept at hand in memory, so that appending to them reads nothing; more streams than that work,
+/// with a look-up in the flash when one is needed again. `TRACKERS` trackers can be stored.
+///
+/// Nothing is written before the first append or upkeep. See the crate's documentation for a whole example.
+#[derive(Debug)]
+pub struct FlashLog<F: NorFlash, const SLOTS: usize = 16, const TRACKERS: usize = 4> {
+    pub(crate) medium: Medium<F>,
+    pub(crate) retention: Retention,
+    pub(crate) moment: Moment,
+    pub(crate) identity: Identity,
+    pub(crate) state: State,
+    pub(crate) newest: Newest,
+    /// The sequence number of the oldest sector in use, and the position of its first event.
+    pub(crate) oldest: (u32, Position),
+    /// Whether the sector after the newest has been prepared, and if so in this life of the memory.
+    pub(crate) prepared: Prepared,
+    /// How often the sector prepared last has been erased.
+    pub(crate) wear: u32,
+    /// An event was refused because making room needs upkeep.
+    pub(crate) pressed: bool,
+    pub(crate) streams: Streams<SLOTS>,
+    pub(crate) trackers: Trackers<TRACKERS>,
+    pub(crate) reader: Reader<SLOTS>,
+    pub(crate) chase: Option<Chase>,
+}
+
+/// How far memory agrees with the flash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing is known: not mounted.
+    Unknown,
+    /// A write or an erase was begun and its end is not known: find out before going on.
+    Interrupted,
+    /// Everything is known.
+    Mounted,
+}
+
+/// Whether the sector after the newest can be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prepared {
+    No,
+    /// It was found so: opening it may have been tried before.
+    Found,
+    /// It was prepared since the mount.
+    Fresh,
+}
+
+/// The sector that is being written.
+#[derive(Debug, Clone)]
+pub(crate) struct Newest {
+    pub(crate) sequence: u32,
+    pub(crate) seed: u32,
+    /// Where in the region it starts.
+    pub(crate) sector: u32,
+    /// The position of its first event.
+    pub(crate) base: Position,
+    /// The sequence number of the first sector of this life of the log.
+    pub(crate) genesis: u32,
+    /// Where in the sector the next frame goes.
+    pub(crate) offset: u32,
+    /// How many events are in it.
+    pub(crate) events: u32,
+    /// How many streams have been given a slot in it.
+    pub(crate) slots: u8,
+    /// Power may have failed while the frame after `offset` was written: do not write next to it.
+    pub(crate) torn: bool,
+    /// The newest frame, which may rest on a word whose programming was cut.
+    pub(crate) last: Option<Frame>,
+}
+
+impl Newest {
+    pub(crate) fn next(&self) -> Position {
+        self.base.plus(u64::from(self.events))
+    }
+}
+
+#[face]
+impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
+    /// A log in this region of a flash, not mounted yet.
+    pub fn new(flash: F, region: Region, retention: Retention) -> Self {
+        let newest = Newest {
+            sequence: 0,
+            seed: 0,
+            sector: 0,
+            base: Position(1),
+            genesis: 0,
+            offset: 0,
+            events: 0,
+            slots: 0,
+            torn: true,
+            last: None,
+        };
+        Self {
+            medium: Medium::new(flash, region),
+            retention,
+            moment: Moment::default(),
+            identity: Identity::default(),
+            state: State::Unknown,
+            newest,
+            oldest: (0, Position(1)),
+            prepared: Prepared::No,
+            wear: 0,
+            pressed: false,
+            streams: Streams::new(),
+            trackers: Trackers::new(),
+            reader: Reader::new(),
+            chase: None,
+        }
+    }
+
+    /// Gives the flash back.
+    pub fn release(self) -> F {
+        self.medium.flash
+    }
+
+    /// Which log this is; of a log that was never mounted, nothing that means anything.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Where the log lives.
+    pub fn region(&self) -> Region {
+        self.medium.region
+    }
+
+    /// Says what time it is; each sector stores the moment at which it was opened.
+    pub fn set_moment(&mut self, moment: Moment) {
+        self.moment = moment;
+    }
+
+    pub(crate) fn log_bounds(&self) -> Bounds {
+        Bounds { first: self.oldest.1, next: self.newest.next() }
+    }
+
+    pub(crate) fn log_tracked(&self, tracker: Tracker) -> Position {
+        self.trackers.get(tracker)
+    }
+
+    /// Mounts the log, or makes a new one if every byte of the region reads as erased.
+    ///
+    /// Anything else in the region is an error, and stays as it is.
+    pub async fn mount_or_format(
+        &mut self,
+        identity: Identity,
+        scratch: &mut [u8],
+    ) -> Result<(), MountError<F::Error>> {
+        let mut scratch = Scratch::new(scratch);
+        match self.find_log(&mut scratch).await {
+            Err(MountError::Blank) => self.start_life(identity, &mut scratch).await,
+            other => other,
+        }
+    }
+
+    /// Begins a new life of the log: an empty one, whatever the region held. Mounted afterwards.
+    ///
+    /// Only the sector to be used first is erased now, the others when their turn comes; a sector that holds a log
+    /// of this geometry goes on counting its erases. If power fails before this returns, what was there before can
+    /// still be mounted, less its oldest sector.
+    pub async fn format(&mut self, identity: Identity, scratch: &mut [u8]) -> Result<(), MountError<F::Error>> {
+        self.start_life(identity, &mut Scratch::new(scratch)).await
+    }
+
+    /// Walks through a sector of the log from behind its header.
+    pub(crate) fn walk(&self, sequence: u32, offset: u32) -> Walk {
+        let seed = crate::format::checksum::sector_seed(self.identity.log, self.identity.epoch, sequence);
+        Walk::new(self.medium.region.sector_at(sequence), seed, offset)
+    }
+
+    /// Where the sector with this sequence number is known to end: only of the newest.
+    pub(crate) fn end_of(&self, sequence: u32) -> Option<u32> {
+        (sequence == self.newest.sequence).then_some(self.newest.offset)
+    }
+
+    pub(crate) fn check_region(&self, scratch: &Scratch<'_>) -> Result<(), MountError<F::Error>> {
+        let region = self.medium.region;
+        let suits = (region.sector as usize, region.word as usize, region.read as usize)
+            == (F::ERASE_SIZE, F::WRITE_SIZE, F::READ_SIZE);
+        if !suits {
+            return Err(MountError::Region(GeometryError::SectorSize));
+        }
+        if region.range().end as usize > self.medium.flash.capacity() {
+            return Err(MountError::Region(GeometryError::BeyondCapacity));
+        }
+        let needed = super::mount::LEAST_SCRATCH;
+        if scratch.len() < needed as usize {
+            return Err(MountError::ScratchTooSmall { needed });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! The flash below the log: windows of it in the caller's buffer, and frames that verify.
+
+use evenkeel_core::error::ReadError;
+use evenkeel_core::scratch::{Held, Scratch};
+
+use super::{NorFlash, face};
+use crate::format::checksum::Checksum;
+use crate::format::frame::{Claim, Frame, HEAD_BYTES, LEAST_BYTES};
+use crate::region::{Region, align_up};
+
+/// How often a failing read is tried in all.
+const TRIES: u32 = 3;
+
+/// A flash, the region of it that the log owns, and how often that region was changed.
+///
+/// Places are offsets in the region.
+#[derive(Debug)]
+pub(crate) struct Medium<F: NorFlash> {
+    pub(crate) flash: F,
+    pub(crate) region: Region,
+    generation: u32,
+    /// The last error of a read that was taken for damage.
+    pub(crate) unreadable: Option<F::Error>,
+}
+
+#[face]
+impl<F: NorFlash> Medium<F> {
+    pub(crate) fn new(flash: F, region: Region) -> Self {
+        Self { flash, region, generation: 1, unreadable: None }
+    }
+
+    /// At least `least` bytes of the region from `at` on, which all lie before `limit`; more where the buffer has
+    /// room.
+    ///
+    /// What cannot be read, after some tries, reads as zeros: a read error is damage like any other, found by the
+    /// CRC of the frame that it is in.
+    pub(crate) async fn window<'s>(
+        &mut self,
+        at: u32,
+        least: u32,
+        limit: u32,
+        scratch: &'s mut Scratch<'_>,
+    ) -> Result<&'s [u8], ReadError<F::Error>> {
+        let held = scratch.held();
+        let end = held.at.saturating_add(held.len);
+        let holds = held.generation == self.generation && at >= held.at && at.saturating_add(least) <= end;
+        if !holds {
+            self.fill(at, least, limit, scratch).await?;
+        }
+        let held = scratch.held();
+        let from = at.saturating_sub(held.at) as usize;
+        Ok(scratch.bytes().get(from..held.len as usize).unwrap_or_default())
+    }
+
+    async fn fill(
+        &mut self,
+        at: u32,
+        least: u32,
+        limit: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), ReadError<F::Error>> {
+        let unit = self.region.read;
+        let start = at & !unit.wrapping_sub(1);
+        let lent = u32::try_from(scratch.len()).unwrap_or(u32::MAX) & !unit.wrapping_sub(1);
+        let len = lent.min(align_up(limit, unit).saturating_sub(start));
+        let needed = align_up(at.saturating_sub(start).saturating_add(least), unit);
+        if len < needed {
+            return Err(ReadError::ScratchTooSmall { needed });
+        }
+        let generation = self.generation;
+        let bytes = scratch.bytes_mut().get_mut(..len as usize).unwrap_or_default();
+        self.read_with_tries(start, bytes).await;
+        scratch.set_held(Held { at: start, len, generation });
+        Ok(())
+    }
+
+    async fn read_with_tries(&mut self, at: u32, bytes: &mut [u8]) {
+        if self.read(at, bytes).await {
+            return;
+        }
+        // Some of it may be readable: only what is not must count as damaged.
+        let step = self.region.read.max(self.region.word) as usize;
+        let mut at = at;
+        for piece in bytes.chunks_mut(step) {
+            if !self.read(at, piece).await {
+                piece.fill(0);
+            }
+            at = at.saturating_add(u32::try_from(piece.len()).unwrap_or(u32::MAX));
+        }
+    }
+
+    async fn read(&mut self, at: u32, bytes: &mut [u8]) -> bool {
+        for _ in 0..TRIES {
+            match self.flash.read(self.region.start.saturating_add(at), bytes).await {
+                Ok(()) => return true,
+                Err(error) => self.unreadable = Some(error),
+            }
+        }
+        false
+    }
+
+    /// Programs whole words, none of which has been programmed since its erase.
+    pub(crate) async fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), F::Error> {
+        self.generation = self.generation.wrapping_add(1);
+        self.flash.write(self.region.start.saturating_add(at), bytes).await
+    }
+
+    /// Erases the sector that starts at `at`.
+    pub(crate) async fn erase(&mut self, at: u32) -> Result<(), F::Error> {
+        self.generation = self.generation.wrapping_add(1);
+        let from = self.region.start.saturating_add(at);
+        self.flash.erase(from, from.saturating_add(self.region.sector)).await
+    }
+
+    /// The frame at this offset of the sector at `sector`, if it verifies.
+    pub(crate) async fn frame(
+        &mut self,
+        sector: u32,
+        seed: u32,
+        at: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Frame>, ReadError<F::Error>> {
+        let Some(claim) = self.claim(sector, at, scratch).await? else { return Ok(None) };
+        let limit = sector.saturating_add(self.region.sector);
+        let mut crc = Checksum::of_frame(seed, at);
+        let mut from = at.saturating_add(4);
+        let mut ordinal = 0;
+        while from < claim.end {
+            let bytes = self.window(sector.saturating_add(from), 1, limit, scratch).await?;
+            let bytes = bytes.get(..bytes.len().min(claim.end.saturating_sub(from) as usize)).unwrap_or_default();
+            if let Some(byte) = claim.body.checked_sub(from).and_then(|at| bytes.get(at as usize)) {
+                ordinal = *byte;
+            }
+            crc.update(bytes);
+            from = from.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        }
+        let frame = Frame { at, entries: claim.body.saturating_add(1), end: claim.end, ordinal };
+        Ok((crc.stored() == claim.crc).then_some(frame))
+    }
+
+    /// What the bytes at this offset claim to be.
+    pub(crate) async fn claim(
+        &mut self,
+        sector: u32,
+        at: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Claim>, ReadError<F::Error>> {
+        let left = self.region.sector.saturating_sub(at);
+        if left < LEAST_BYTES {
+            return Ok(None);
+        }
+        let limit = sector.saturating_add(self.region.sector);
+        let head = u32::try_from(HEAD_BYTES).unwrap_or(8).min(left);
+        let bytes = self.window(sector.saturating_add(at), head, limit, scratch).await?;
+        Ok(Claim::read(bytes, at, self.region.sector))
+    }
+}

@@ -1,0 +1,220 @@
+//! Reading the notification log by position.
+
+use evenkeel_core::error::ReadError;
+use evenkeel_core::scratch::Scratch;
+use evenkeel_core::{GapReason, Notification, Position, Record, Version};
+
+use super::flash_log::FlashLog;
+use super::walk::{Step, Walk};
+use super::{NorFlash, face};
+use crate::format::entry::{Head, Named};
+use crate::table::{Directory, Listed, version_after};
+
+/// Where reading by position has got to: the next position is usually the one asked for next.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader<const SLOTS: usize> {
+    place: Option<Place>,
+    directory: Directory<SLOTS>,
+}
+
+#[derive(Debug, Clone)]
+struct Place {
+    sequence: u32,
+    base: Position,
+    walk: Walk,
+}
+
+impl Place {
+    /// The position of the next event that the walk comes to, if nothing is missing before it.
+    fn next(&self) -> Position {
+        self.base.plus(u64::from(self.walk.ordinal))
+    }
+}
+
+impl<const SLOTS: usize> Reader<SLOTS> {
+    pub(crate) const fn new() -> Self {
+        Self { place: None, directory: Directory::new() }
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.place = None;
+    }
+
+    /// Takes in the head of an event (or other entry): whose event it is.
+    fn list(&mut self, head: &Head) -> Option<Listed> {
+        let listed = |named: &Named| Listed {
+            stream: named.stream,
+            version: named.version,
+            kind: named.kind,
+            schema: named.schema,
+        };
+        match head {
+            Head::Introduction { slot, named } => {
+                self.directory.introduce(*slot, listed(named));
+                Some(listed(named))
+            }
+            Head::Inline { named } => Some(listed(named)),
+            Head::Event { slot, version_low } => {
+                let listed = self.directory.get_mut(*slot)?;
+                listed.version = version_after(listed.version, *version_low);
+                Some(*listed)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[face]
+impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
+    /// What stands at the position after `after`.
+    pub(crate) async fn notification_after<'s>(
+        &mut self,
+        after: Position,
+        scratch: &'s mut Scratch<'_>,
+    ) -> Result<Option<Notification<'s>>, ReadError<F::Error>> {
+        self.settle(scratch).await?;
+        let wanted = after.next();
+        let bounds = self.log_bounds();
+        if wanted < bounds.first {
+            return Err(ReadError::Trimmed { first: bounds.first });
+        }
+        if wanted > bounds.next {
+            return Err(ReadError::BeyondEnd { next: bounds.next });
+        }
+        if wanted == bounds.next {
+            return Ok(None);
+        }
+        let mut place = match self.reader.place.take() {
+            Some(place) if place.sequence >= self.oldest.0 && place.base <= wanted && place.next() <= wanted => place,
+            _ => self.seek(wanted, scratch).await?,
+        };
+        loop {
+            let end = self.end_of(place.sequence);
+            let Some(Step { head, payload: (at, len), ordinal }) =
+                self.medium.step(&mut place.walk, end, scratch).await?
+            else {
+                if place.sequence >= self.newest.sequence {
+                    // The events counted at mount no longer verify.
+                    return Ok(Some(gap(wanted, bounds.last())));
+                }
+                let next = self.enter_sector(place.sequence.saturating_add(1), scratch).await?;
+                if next.base > wanted {
+                    let base = next.base;
+                    self.reader.place = Some(next);
+                    return Ok(Some(gap(wanted, base.previous())));
+                }
+                place = next;
+                continue;
+            };
+            let listed = self.reader.list(&head);
+            if !head.is_event() {
+                continue;
+            }
+            let position = place.base.plus(u64::from(ordinal));
+            if position < wanted {
+                continue;
+            }
+            if position > wanted {
+                // Events are missing before this one: it is read again when its turn comes.
+                self.reader.place = None;
+                return Ok(Some(gap(wanted, position.previous())));
+            }
+            let listed = match listed {
+                Some(listed) => Some(listed),
+                None => self.resolve(&place, ordinal, scratch).await?,
+            };
+            let sector = place.walk.sector;
+            self.reader.place = Some(place);
+            let Some(Listed { stream, version, kind, schema }) = listed else {
+                return Ok(Some(gap(wanted, wanted)));
+            };
+            let payload = self.payload(sector, at, len, scratch).await?;
+            let record = Record { stream, kind, version, schema, position: Some(wanted), payload };
+            return Ok(Some(Notification::Event(record)));
+        }
+    }
+
+    /// Goes to the sector that holds this position: the last one whose base is not beyond it.
+    async fn seek(&mut self, wanted: Position, scratch: &mut Scratch<'_>) -> Result<Place, ReadError<F::Error>> {
+        let (mut low, mut high) = (self.oldest.0, self.newest.sequence);
+        while low < high {
+            let middle = low.saturating_add(high.saturating_sub(low).saturating_add(1) >> 1);
+            // A sector without a readable header is passed over.
+            let mut probe = middle;
+            let base = loop {
+                if probe >= self.newest.sequence {
+                    break self.newest.base;
+                }
+                if let Some(opened) = self.opened(self.identity, probe, scratch).await? {
+                    break opened.base;
+                }
+                probe = probe.saturating_add(1);
+            };
+            if base <= wanted {
+                low = probe.max(middle);
+            } else {
+                high = middle.saturating_sub(1);
+            }
+        }
+        self.enter_sector(low, scratch).await
+    }
+
+    /// Starts at the beginning of this sector, or of the next one whose header can be read.
+    async fn enter_sector(&mut self, sequence: u32, scratch: &mut Scratch<'_>) -> Result<Place, ReadError<F::Error>> {
+        self.reader.directory.clear();
+        let mut sequence = sequence;
+        while sequence < self.newest.sequence {
+            if let Some(opened) = self.opened(self.identity, sequence, scratch).await? {
+                let walk = self.walk(sequence, opened.frame.at);
+                return Ok(Place { sequence, base: opened.base, walk });
+            }
+            sequence = sequence.saturating_add(1);
+        }
+        let sequence = self.newest.sequence;
+        let offset = self.opened(self.identity, sequence, scratch).await?.map_or(0, |opened| opened.frame.at);
+        Ok(Place { sequence, base: self.newest.base, walk: self.walk(sequence, offset) })
+    }
+
+    /// Whose event this is, of a sector with more slots than this program keeps: found by going through the sector
+    /// for the one slot.
+    async fn resolve(
+        &mut self,
+        place: &Place,
+        ordinal: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Listed>, ReadError<F::Error>> {
+        let end = self.end_of(place.sequence);
+        let mut slot = None;
+        // First which slot it is, then whose, as both come in one order.
+        for found in [false, true] {
+            let Some(mut walk) = self.walk_of(place.sequence, scratch).await? else { return Ok(None) };
+            let mut listed: Option<Listed> = None;
+            while let Some(step) = self.medium.step(&mut walk, end, scratch).await? {
+                match step.head {
+                    Head::Introduction { slot: of, named } if found && Some(of) == slot => {
+                        let Named { stream, version, kind, schema, .. } = named;
+                        listed = Some(Listed { stream, version, kind, schema });
+                    }
+                    Head::Event { slot: of, version_low } if found && Some(of) == slot => {
+                        if let Some(listed) = &mut listed {
+                            listed.version = version_after(listed.version, version_low);
+                        }
+                    }
+                    Head::Event { slot: of, .. } if step.ordinal == ordinal => slot = Some(of),
+                    _ => {}
+                }
+                if step.head.is_event() && step.ordinal == ordinal {
+                    break;
+                }
+            }
+            if found {
+                return Ok(listed.filter(|listed| listed.version > Version::NONE));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn gap(first: Position, last: Position) -> Notification<'static> {
+    Notification::Gap { first, last, reason: GapReason::Corrupt }
+}

@@ -1,0 +1,258 @@
+//! The ring of sectors: preparing, opening and letting go.
+
+use evenkeel_core::bytes::ByteWriter;
+use evenkeel_core::error::{AppendError, HeldBy, ReadError};
+use evenkeel_core::scratch::Scratch;
+use evenkeel_core::{Position, Upkeep};
+
+use super::flash_log::{FlashLog, Newest, Prepared, State};
+use super::mount::{OPEN_PLACES, OPEN_STRIDE, open_place};
+use super::{NorFlash, face};
+use crate::error::MountError;
+use crate::format::checksum::sector_seed;
+use crate::format::entry::Head;
+use crate::format::frame::{Frame, finish, frame_len, write_head};
+use crate::format::header::{Found, Identity, PREPARED_BYTES, Prepared as Header};
+use crate::retention::Retention;
+
+/// What stands in the way of letting the oldest sector go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold {
+    Nothing,
+    By(HeldBy),
+}
+
+#[face]
+impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
+    /// Begins a new life of the log.
+    pub(crate) async fn start_life(
+        &mut self,
+        identity: Identity,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), MountError<F::Error>> {
+        const { assert!(TRACKERS <= 12, "the header of a sector has room for 12 trackers") };
+        self.check_region(scratch)?;
+        let highest = self.highest_sequence(scratch).await;
+        let highest = highest.map_err(|_| MountError::ScratchTooSmall { needed: super::mount::LEAST_SCRATCH })?;
+        let first = highest.map_or(self.medium.region.sectors, |highest| highest.saturating_add(1));
+        self.state = State::Unknown;
+        self.identity = identity;
+        self.trackers.clear();
+        self.newest.genesis = first;
+        self.erase_and_prepare(first, scratch).await.map_err(MountError::Storage)?;
+        self.write_opened(first, 0, Position(1)).await.map_err(MountError::Storage)?;
+        self.find_log(scratch).await
+    }
+
+    /// Erases the sector for this sequence number and writes the first part of its header.
+    async fn erase_and_prepare(&mut self, sequence: u32, scratch: &mut Scratch<'_>) -> Result<(), F::Error> {
+        let region = self.medium.region;
+        let sector = region.sector_at(sequence);
+        let limit = sector.saturating_add(region.sector);
+        let least = u32::try_from(PREPARED_BYTES).unwrap_or(32);
+        let erases = match self.medium.window(sector, least, limit, scratch).await {
+            Ok(bytes) => match Header::decode(&region, bytes.get(..PREPARED_BYTES).unwrap_or_default()) {
+                Found::Prepared(header) => header.erases.saturating_add(1),
+                _ => self.wear.max(1),
+            },
+            Err(_) => self.wear.max(1),
+        };
+        let before = core::mem::replace(&mut self.state, State::Interrupted);
+        self.medium.erase(sector).await?;
+        let header = Header { identity: self.identity, sequence, erases }.encode(&region);
+        self.medium.write(sector, &header).await?;
+        self.wear = erases;
+        self.state = before;
+        Ok(())
+    }
+
+    /// Writes the second part of a sector's header at the given try's place, with the trackers as they stand.
+    async fn write_opened(&mut self, sequence: u32, number: u32, base: Position) -> Result<Frame, F::Error> {
+        let region = self.medium.region;
+        let Identity { log, epoch } = self.identity;
+        let seed = sector_seed(log, epoch, sequence);
+        let place = open_place(&region, number).unwrap_or_default();
+        let mut bytes = [0xFF; OPEN_STRIDE as usize];
+        let open = Head::Open { base, genesis: self.newest.genesis, moment: self.moment };
+        let len = self.encode_opened(open, &mut bytes);
+        let padded = finish(&region, seed, place, len, &mut bytes).unwrap_or_default();
+        let before = core::mem::replace(&mut self.state, State::Interrupted);
+        let sector = region.sector_at(sequence);
+        self.medium.write(sector.saturating_add(place), bytes.get(..padded).unwrap_or_default()).await?;
+        self.state = before;
+        let end = place.saturating_add(u32::try_from(len).unwrap_or_default());
+        Ok(Frame { at: place, entries: place, end, ordinal: 0 })
+    }
+
+    /// Encodes the frame; what it has room for was settled when the number of trackers was.
+    fn encode_opened(&self, open: Head, bytes: &mut [u8]) -> usize {
+        let tracks = || self.trackers.iter().map(|(tracker, position)| Head::Track { tracker, position });
+        let last = tracks().count();
+        let more = |index: usize| (index < last).then_some(0);
+        let heads = || core::iter::once(open).chain(tracks()).enumerate();
+        let entries = heads().fold(0_usize, |sum, (index, head)| sum.saturating_add(head.len(more(index))));
+        let mut out = ByteWriter::new(bytes);
+        let _ = write_head(entries, 0, &mut out);
+        for (index, head) in heads() {
+            let _ = head.write(more(index), &mut out);
+        }
+        debug_assert_eq!(out.len(), frame_len(entries));
+        out.len()
+    }
+
+    /// Makes the sector after the newest ready to be opened. `Ok(Hold::By(..))` if it still holds what must be kept.
+    pub(crate) async fn prepare_next(&mut self, scratch: &mut Scratch<'_>) -> Result<Hold, AppendError<F::Error>> {
+        if self.prepared != Prepared::No {
+            return Ok(Hold::Nothing);
+        }
+        let next = self.newest.sequence.saturating_add(1);
+        let in_its_place = next.checked_sub(self.medium.region.sectors);
+        if in_its_place.is_some_and(|sequence| sequence >= self.oldest.0) {
+            let hold = self.let_go(scratch).await?;
+            if hold != Hold::Nothing {
+                return Ok(hold);
+            }
+        }
+        self.erase_and_prepare(next, scratch).await.map_err(AppendError::Storage)?;
+        self.prepared = Prepared::Fresh;
+        Ok(Hold::Nothing)
+    }
+
+    /// Opens the sector after the newest, which becomes the newest. It must have been prepared.
+    pub(crate) async fn open_next(&mut self, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
+        let next = self.newest.sequence.saturating_add(1);
+        let number = match self.prepared {
+            Prepared::Fresh => 0,
+            _ => match self.untouched_place(next, scratch).await? {
+                Some(number) => number,
+                None => {
+                    self.erase_and_prepare(next, scratch).await.map_err(AppendError::Storage)?;
+                    0
+                }
+            },
+        };
+        let base = self.newest.next();
+        let frame = self.write_opened(next, number, base).await.map_err(AppendError::Storage)?;
+        let region = self.medium.region;
+        self.newest = Newest {
+            sequence: next,
+            seed: sector_seed(self.identity.log, self.identity.epoch, next),
+            sector: region.sector_at(next),
+            base,
+            genesis: self.newest.genesis,
+            offset: region.words(frame.end),
+            events: 0,
+            slots: 0,
+            torn: false,
+            last: Some(frame),
+        };
+        self.prepared = Prepared::No;
+        self.streams.clear_slots();
+        Ok(())
+    }
+
+    /// The first place for the second part of the header, of a sector found prepared, at which no try can have been
+    /// made: the word behind the last one tried may read as erased and not be.
+    async fn untouched_place(
+        &mut self,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<u32>, ReadError<F::Error>> {
+        let sector = self.medium.region.sector_at(sequence);
+        let (first, end) = (open_place(&self.medium.region, 0).unwrap_or_default(), self.medium.region.sector);
+        let tried =
+            self.medium.programmed_end(sector, first, end, scratch).await?.saturating_add(self.medium.region.word);
+        for number in 1..OPEN_PLACES {
+            if open_place(&self.medium.region, number).is_some_and(|place| place >= tried) {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Lets the oldest sector go, if nothing needs it any more. Only memory changes: the sector is erased when it is
+    /// prepared.
+    pub(crate) async fn let_go(&mut self, scratch: &mut Scratch<'_>) -> Result<Hold, AppendError<F::Error>> {
+        let (sequence, _) = self.oldest;
+        if sequence >= self.newest.sequence {
+            return Ok(Hold::By(HeldBy::Policy));
+        }
+        let next = self.first_opened_after(sequence, scratch).await?;
+        let last = next.1.previous();
+        match self.retention {
+            Retention::Refuse => return Ok(Hold::By(HeldBy::Policy)),
+            Retention::OverwriteAcknowledged(required) => {
+                if let Some(behind) = required.iter().find(|tracker| self.trackers.get(**tracker) < last) {
+                    return Ok(Hold::By(HeldBy::Tracker(*behind)));
+                }
+            }
+        }
+        if let Some(held) = self.unreplaced(sequence, scratch).await? {
+            return Ok(Hold::By(held));
+        }
+        self.oldest = next;
+        self.pressed = false;
+        Ok(Hold::Nothing)
+    }
+
+    /// The first sector after this one whose header can be read, with the position of its first event.
+    async fn first_opened_after(
+        &mut self,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(u32, Position), ReadError<F::Error>> {
+        let mut next = sequence.saturating_add(1);
+        while next < self.newest.sequence {
+            if let Some(opened) = self.opened(self.identity, next, scratch).await? {
+                return Ok((next, opened.base));
+            }
+            next = next.saturating_add(1);
+        }
+        Ok((self.newest.sequence, self.newest.base))
+    }
+
+    /// How many sectors could hold records if the next one were opened now.
+    pub(crate) fn sectors_used_after_opening(&self) -> u32 {
+        self.newest.sequence.saturating_add(2).saturating_sub(self.oldest.0)
+    }
+
+    /// One step of upkeep.
+    ///
+    /// One sector is kept prepared, and behind it one more that can be let go: events never take the last one, so
+    /// that there is always room for the snapshots that letting go of the oldest needs.
+    pub(crate) async fn one_step(&mut self, scratch: &mut Scratch<'_>) -> Result<Upkeep, AppendError<F::Error>> {
+        self.settle(scratch).await?;
+        if self.prepared == Prepared::No {
+            return Ok(match self.prepare_next(scratch).await? {
+                Hold::Nothing => Upkeep::Worked,
+                hold => self.upkeep_of(hold),
+            });
+        }
+        let region = self.medium.region;
+        let left = region.sector.saturating_sub(self.newest.offset);
+        let soon_full = self.pressed || left < region.sector >> 2;
+        if !soon_full || self.sectors_used_after_opening() < region.sectors {
+            return Ok(Upkeep::Idle);
+        }
+        if self.oldest.0 == self.newest.sequence {
+            // With two sectors the oldest is the newest: what replaces its records must stand in the other one.
+            if !self.pressed {
+                return Ok(Upkeep::Idle);
+            }
+            self.open_next(scratch).await?;
+            return Ok(Upkeep::Worked);
+        }
+        Ok(match self.let_go(scratch).await? {
+            Hold::Nothing => Upkeep::Worked,
+            hold => self.upkeep_of(hold),
+        })
+    }
+
+    fn upkeep_of(&self, hold: Hold) -> Upkeep {
+        match hold {
+            Hold::Nothing => Upkeep::Worked,
+            Hold::By(HeldBy::Stream(stream, kind)) => Upkeep::NeedsSnapshot { stream, kind },
+            Hold::By(held_by) => Upkeep::Held(held_by),
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! Finding streams in the flash: their last events, their snapshots, and one event after another.
+
+use evenkeel_core::error::{HeldBy, ReadError};
+use evenkeel_core::scratch::Scratch;
+use evenkeel_core::{Record, StreamHead, StreamId, Version};
+
+use super::flash_log::FlashLog;
+use super::walk::{Step, Walk};
+use super::{NorFlash, face};
+use crate::format::entry::{Head, Named};
+use crate::table::{Known, version_after};
+
+/// One stream being followed through the sectors.
+#[derive(Debug, Clone)]
+pub(crate) struct Chase {
+    stream: StreamId,
+    sequence: u32,
+    walk: Walk,
+    follow: Follow,
+}
+
+/// One stream being followed through one sector.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Follow {
+    stream: StreamId,
+    slot: Option<u8>,
+    kind: evenkeel_core::Kind,
+    schema: u8,
+    version: Version,
+    /// How many sectors back it appeared before this one, once it has appeared in this one.
+    back: Option<u32>,
+}
+
+/// A snapshot found: where its state stands.
+#[derive(Debug, Clone, Copy)]
+struct FoundSnapshot {
+    named: Named,
+    sequence: u32,
+    at: u32,
+    len: u32,
+}
+
+/// What an entry is to a stream being followed.
+enum Sighting {
+    Event,
+    Snapshot(Named),
+}
+
+impl Follow {
+    fn new(stream: StreamId) -> Self {
+        Self { stream, slot: None, kind: evenkeel_core::Kind(0), schema: 0, version: Version::NONE, back: None }
+    }
+
+    /// Takes in an entry; says what it is to this stream.
+    fn see(&mut self, head: &Head) -> Option<Sighting> {
+        match head {
+            Head::Event { slot, version_low } if self.slot == Some(*slot) => {
+                self.version = version_after(self.version, *version_low);
+                Some(Sighting::Event)
+            }
+            Head::Introduction { slot, named } if named.stream == self.stream => {
+                self.slot = Some(*slot);
+                self.take(named);
+                Some(Sighting::Event)
+            }
+            Head::Inline { named } if named.stream == self.stream => {
+                self.take(named);
+                Some(Sighting::Event)
+            }
+            Head::Snapshot { named } if named.stream == self.stream => {
+                self.back.get_or_insert(named.back);
+                self.kind = named.kind;
+                self.version = self.version.max(named.version);
+                Some(Sighting::Snapshot(*named))
+            }
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, named: &Named) {
+        self.back.get_or_insert(named.back);
+        (self.kind, self.schema, self.version) = (named.kind, named.schema, named.version);
+    }
+
+    fn appeared(&self) -> bool {
+        self.back.is_some()
+    }
+}
+
+#[face]
+impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
+    /// Starts a walk through a sector from its second header; `None` if that cannot be read.
+    pub(crate) async fn walk_of(
+        &mut self,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Walk>, ReadError<F::Error>> {
+        let opened = self.opened(self.identity, sequence, scratch).await?;
+        Ok(opened.map(|opened| self.walk(sequence, opened.frame.at)))
+    }
+
+    /// What is known of a stream, looked up in the flash if it is not at hand. A stream that does not exist is known
+    /// at version 0.
+    pub(crate) async fn known(
+        &mut self,
+        stream: StreamId,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Known, ReadError<F::Error>> {
+        if let Some(known) = self.streams.get_mut(stream) {
+            return Ok(*known);
+        }
+        let known = self.look_up(stream, scratch).await?;
+        if known.version > Version::NONE {
+            let _ = self.streams.insert(known);
+        }
+        Ok(known)
+    }
+
+    async fn look_up(&mut self, stream: StreamId, scratch: &mut Scratch<'_>) -> Result<Known, ReadError<F::Error>> {
+        let (oldest, newest) = (self.oldest.0, self.newest.sequence);
+        let mut follow = Follow::new(stream);
+        let mut appeared = None;
+        for sequence in (oldest..=newest).rev() {
+            self.follow_through(sequence, &mut follow, Version::NONE, scratch).await?;
+            if follow.appeared() {
+                appeared = Some(sequence);
+                break;
+            }
+        }
+        let Follow { kind, schema, version, slot, .. } = follow;
+        let slot = if appeared == Some(newest) { slot } else { None };
+        Ok(Known { stream, version, appeared, kind, schema, slot, used: 0 })
+    }
+
+    /// Follows a stream through one sector to its end; answers its last snapshot there, up to version `at_most`.
+    async fn follow_through(
+        &mut self,
+        sequence: u32,
+        follow: &mut Follow,
+        at_most: Version,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<FoundSnapshot>, ReadError<F::Error>> {
+        let mut found = None;
+        let Some(mut walk) = self.walk_of(sequence, scratch).await? else { return Ok(None) };
+        let end = self.end_of(sequence);
+        while let Some(Step { head, payload: (at, len), .. }) = self.medium.step(&mut walk, end, scratch).await? {
+            match follow.see(&head) {
+                Some(Sighting::Snapshot(named)) if named.version <= at_most => {
+                    found = Some(FoundSnapshot { named, sequence, at, len });
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn stream_head(
+        &mut self,
+        stream: StreamId,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<StreamHead>, ReadError<F::Error>> {
+        self.settle(scratch).await?;
+        Ok(self.known(stream, scratch).await?.head())
+    }
+
+    /// The newest snapshot of a stream in the sectors down to `oldest`.
+    async fn find_snapshot(
+        &mut self,
+        stream: StreamId,
+        at_most: Version,
+        oldest: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<FoundSnapshot>, ReadError<F::Error>> {
+        let Some(mut sequence) = self.known(stream, scratch).await?.appeared else { return Ok(None) };
+        while sequence >= oldest {
+            let mut follow = Follow::new(stream);
+            let found = self.follow_through(sequence, &mut follow, at_most, scratch).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+            sequence = match follow.back {
+                Some(0) => return Ok(None),
+                Some(back) => sequence.saturating_sub(back),
+                // The stream's entries in this sector are damaged: look in each sector before it.
+                None => match sequence.checked_sub(1) {
+                    Some(before) => before,
+                    None => return Ok(None),
+                },
+            };
+        }
+        Ok(None)
+    }
+
+    pub(crate) async fn snapshot_of<'s>(
+        &mut self,
+        stream: StreamId,
+        at_most: Version,
+        scratch: &'s mut Scratch<'_>,
+    ) -> Result<Option<Record<'s>>, ReadError<F::Error>> {
+        self.settle(scratch).await?;
+        let found = self.find_snapshot(stream, at_most, self.oldest.0, scratch).await?;
+        let Some(FoundSnapshot { named, sequence, at, len }) = found else { return Ok(None) };
+        let payload = self.payload(self.medium.region.sector_at(sequence), at, len, scratch).await?;
+        let Named { kind, schema, version, .. } = named;
+        Ok(Some(Record { stream, kind, version, schema, position: None, payload }))
+    }
+
+    /// The bytes of a payload, in the caller's buffer.
+    pub(crate) async fn payload<'s>(
+        &mut self,
+        sector: u32,
+        at: u32,
+        len: u32,
+        scratch: &'s mut Scratch<'_>,
+    ) -> Result<&'s [u8], ReadError<F::Error>> {
+        if len == 0 {
+            return Ok(&[]);
+        }
+        let limit = sector.saturating_add(self.medium.region.sector);
+        let bytes = self.medium.window(sector.saturating_add(at), len, limit, scratch).await?;
+        Ok(bytes.get(..len as usize).unwrap_or_default())
+    }
+
+    /// The first stream in this sector that has no snapshot in a newer one: it needs the sector.
+    pub(crate) async fn unreplaced(
+        &mut self,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<HeldBy>, ReadError<F::Error>> {
+        let Some(mut walk) = self.walk_of(sequence, scratch).await? else { return Ok(None) };
+        let end = self.end_of(sequence);
+        while let Some(step) = self.medium.step(&mut walk, end, scratch).await? {
+            let (Head::Introduction { named, .. } | Head::Inline { named } | Head::Snapshot { named }) = step.head
+            else {
+                continue;
+            };
+            let newer = sequence.saturating_add(1);
+            if self.find_snapshot(named.stream, Version::MAX, newer, scratch).await?.is_none() {
+                return Ok(Some(HeldBy::Stream(named.stream, named.kind)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first event of a stream above a version that is still there.
+    pub(crate) async fn event_after<'s>(
+        &mut self,
+        stream: StreamId,
+        after: Version,
+        scratch: &'s mut Scratch<'_>,
+    ) -> Result<Option<Record<'s>>, ReadError<F::Error>> {
+        self.settle(scratch).await?;
+        let known = self.known(stream, scratch).await?;
+        let Some(last) = known.appeared else { return Ok(None) };
+        if after >= known.version {
+            return Ok(None);
+        }
+        let mut chase = match self.chase.take() {
+            Some(chase)
+                if chase.stream == stream && chase.follow.version <= after && chase.sequence >= self.oldest.0 =>
+            {
+                chase
+            }
+            _ => match self.chase_from(stream, after, last, scratch).await? {
+                Some(chase) => chase,
+                None => return Ok(None),
+            },
+        };
+        loop {
+            let end = self.end_of(chase.sequence);
+            match self.medium.step(&mut chase.walk, end, scratch).await? {
+                Some(Step { head, payload: (at, len), .. }) => {
+                    if !matches!(chase.follow.see(&head), Some(Sighting::Event)) || chase.follow.version <= after {
+                        continue;
+                    }
+                    let Follow { kind, schema, version, .. } = chase.follow;
+                    let sector = chase.walk.sector;
+                    self.chase = Some(chase);
+                    let payload = self.payload(sector, at, len, scratch).await?;
+                    return Ok(Some(Record { stream, kind, version, schema, position: None, payload }));
+                }
+                None if chase.sequence >= last => return Ok(None),
+                None => match self.chase_in(stream, chase.sequence.saturating_add(1), scratch).await? {
+                    Some(next) => chase = next,
+                    None => return Ok(None),
+                },
+            }
+        }
+    }
+
+    /// Goes back to the sector in which the event after `after` is to be found.
+    async fn chase_from(
+        &mut self,
+        stream: StreamId,
+        after: Version,
+        last: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Chase>, ReadError<F::Error>> {
+        let mut sequence = last;
+        loop {
+            let Some((first, back)) = self.first_sighting(stream, sequence, scratch).await? else {
+                // Its entries here cannot be read: the sector before may have some.
+                if sequence <= self.oldest.0 {
+                    return self.chase_in(stream, sequence, scratch).await;
+                }
+                sequence = sequence.saturating_sub(1);
+                continue;
+            };
+            let before = sequence.saturating_sub(back);
+            if first <= after.next() || back == 0 || before < self.oldest.0 {
+                return self.chase_in(stream, sequence, scratch).await;
+            }
+            sequence = before;
+        }
+    }
+
+    /// The version with which a stream first appears in a sector, and how many sectors back it appeared before.
+    async fn first_sighting(
+        &mut self,
+        stream: StreamId,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<(Version, u32)>, ReadError<F::Error>> {
+        let Some(mut walk) = self.walk_of(sequence, scratch).await? else { return Ok(None) };
+        let end = self.end_of(sequence);
+        let mut follow = Follow::new(stream);
+        while let Some(step) = self.medium.step(&mut walk, end, scratch).await? {
+            match follow.see(&step.head) {
+                Some(Sighting::Event) => return Ok(Some((follow.version, follow.back.unwrap_or(0)))),
+                // A snapshot stands for all up to its version: events of this sector come after it.
+                Some(Sighting::Snapshot(named)) => return Ok(Some((named.version.next(), named.back))),
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Starts to follow a stream at the beginning of a sector, or of the next one that can be read.
+    async fn chase_in(
+        &mut self,
+        stream: StreamId,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Chase>, ReadError<F::Error>> {
+        let mut sequence = sequence;
+        while sequence <= self.newest.sequence {
+            if let Some(walk) = self.walk_of(sequence, scratch).await? {
+                return Ok(Some(Chase { stream, sequence, walk, follow: Follow::new(stream) }));
+            }
+            sequence = sequence.saturating_add(1);
+        }
+        Ok(None)
+    }
+}

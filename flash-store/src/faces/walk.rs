@@ -1,0 +1,310 @@
+//! Walking through the frames and entries of one sector, around whatever does not verify.
+
+use evenkeel_core::error::ReadError;
+use evenkeel_core::scratch::Scratch;
+
+use super::medium::Medium;
+use super::{NorFlash, face};
+use crate::format::entry::{self, Head, Parsed};
+use crate::format::frame::Frame;
+use crate::region::align_up;
+
+/// A place in a sector, and what has been learnt on the way there.
+#[derive(Debug, Clone)]
+pub(crate) struct Walk {
+    /// Where in the region the sector starts.
+    pub(crate) sector: u32,
+    pub(crate) seed: u32,
+    /// Where the next frame is expected.
+    pub(crate) offset: u32,
+    /// How many events have come before, in this sector.
+    pub(crate) ordinal: u32,
+    /// The frame come through last.
+    pub(crate) last: Option<Frame>,
+    frame: Option<Frame>,
+    ahead: Option<Frame>,
+    at: u32,
+    repeated: u32,
+}
+
+/// An entry come by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    pub(crate) head: Head,
+    /// Where in the sector its payload starts, and how long it is.
+    pub(crate) payload: (u32, u32),
+    /// Of an event: how many events of the sector come before it.
+    pub(crate) ordinal: u32,
+}
+
+impl Walk {
+    /// Starts at this offset, with `ordinal` events before it.
+    pub(crate) fn new(sector: u32, seed: u32, offset: u32) -> Self {
+        Self { sector, seed, offset, ordinal: 0, last: None, frame: None, ahead: None, at: 0, repeated: 0 }
+    }
+}
+
+#[face]
+impl<F: NorFlash> Medium<F> {
+    /// The next entry; `None` at the end. `end` is where the newest sector is known to end.
+    pub(crate) async fn step(
+        &mut self,
+        walk: &mut Walk,
+        end: Option<u32>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Step>, ReadError<F::Error>> {
+        loop {
+            let Some(frame) = walk.frame else {
+                let Some(frame) = self.next_frame(walk, end, scratch).await? else { return Ok(None) };
+                self.enter(walk, frame, scratch).await?;
+                continue;
+            };
+            let Some(Parsed { head, head_len, payload_len }) =
+                self.entry(walk.sector, walk.at, frame.end, scratch).await?
+            else {
+                walk.frame = None; // the rest of the frame is of a kind that this version does not know
+                continue;
+            };
+            let start = walk.at.saturating_add(head_len);
+            walk.at = start.saturating_add(payload_len);
+            let ordinal = walk.ordinal;
+            if head.is_event() {
+                if walk.repeated > 0 {
+                    walk.repeated = walk.repeated.saturating_sub(1);
+                    continue;
+                }
+                walk.ordinal = walk.ordinal.saturating_add(1);
+            }
+            return Ok(Some(Step { head, payload: (start, payload_len), ordinal }));
+        }
+    }
+
+    /// The head of the entry at `at`, in a frame that ends at `end`.
+    pub(crate) async fn entry(
+        &mut self,
+        sector: u32,
+        at: u32,
+        end: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Parsed>, ReadError<F::Error>> {
+        let left = end.saturating_sub(at);
+        if left == 0 {
+            return Ok(None);
+        }
+        let least = left.min(u32::try_from(entry::HEAD_BYTES).unwrap_or(32));
+        let limit = sector.saturating_add(self.region.sector);
+        let bytes = self.window(sector.saturating_add(at), least, limit, scratch).await?;
+        Ok(Head::parse(bytes, left))
+    }
+
+    /// Begins with the entries of a frame: finds out how many events are missing before it, or are repeated in it.
+    async fn enter(
+        &mut self,
+        walk: &mut Walk,
+        frame: Frame,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), ReadError<F::Error>> {
+        let [expected, ..] = walk.ordinal.to_le_bytes();
+        let ahead = frame.ordinal.wrapping_sub(expected);
+        let repeats = ahead >= 0x80 && self.resumes(walk.sector, &frame, scratch).await?.is_some();
+        if repeats {
+            walk.repeated = u32::from(ahead.wrapping_neg());
+        } else {
+            walk.repeated = 0;
+            walk.ordinal = walk.ordinal.saturating_add(u32::from(ahead));
+        }
+        walk.frame = Some(frame);
+        walk.last = Some(frame);
+        walk.at = frame.entries;
+        Ok(())
+    }
+
+    /// The frontier that a frame resumes from, if it begins with such an entry.
+    pub(crate) async fn resumes(
+        &mut self,
+        sector: u32,
+        frame: &Frame,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<u32>, ReadError<F::Error>> {
+        let parsed = self.entry(sector, frame.entries, frame.end, scratch).await?;
+        Ok(match parsed.map(|parsed| parsed.head) {
+            Some(Head::Resume { frontier }) => Some(frontier),
+            _ => None,
+        })
+    }
+
+    /// The next frame that verifies and was not given up by a later one.
+    async fn next_frame(
+        &mut self,
+        walk: &mut Walk,
+        end: Option<u32>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Frame>, ReadError<F::Error>> {
+        if end.is_some_and(|end| walk.offset >= end) {
+            return Ok(None);
+        }
+        let mut found = match walk.ahead.take() {
+            Some(frame) => Some(frame),
+            None => self.frame_from(walk, walk.offset, end, scratch).await?,
+        };
+        while let Some(frame) = found {
+            let after = self.region.words(frame.end);
+            let follower = match end {
+                Some(end) if after >= end => None,
+                _ => self.frame_from(walk, after, end, scratch).await?,
+            };
+            if let Some(next) = follower {
+                // A frame that looked torn after an unclean stop may verify later: whoever resumed then tells.
+                if self.resumes(walk.sector, &next, scratch).await?.is_some_and(|frontier| frontier <= frame.at) {
+                    found = Some(next);
+                    continue;
+                }
+            }
+            walk.ahead = follower;
+            walk.offset = after;
+            walk.frame = None;
+            return Ok(Some(frame));
+        }
+        Ok(None)
+    }
+
+    /// The frame at `at`, or the first behind it.
+    async fn frame_from(
+        &mut self,
+        walk: &Walk,
+        at: u32,
+        end: Option<u32>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Frame>, ReadError<F::Error>> {
+        if let Some(frame) = self.frame(walk.sector, walk.seed, at, scratch).await? {
+            return Ok(Some(frame));
+        }
+        let end = end.unwrap_or(self.region.sector);
+        let resumed = self.resumed_behind(walk, at, end, scratch).await?;
+        match resumed {
+            Some((frame, frontier)) if frontier == at => Ok(Some(frame)),
+            Some((frame, _)) => Ok(self.damaged_behind(walk, at, frame.at, scratch).await?.or(Some(frame))),
+            None => self.damaged_behind(walk, at, end, scratch).await,
+        }
+    }
+
+    /// The first frame behind `at` that resumes after an unclean stop, with the frontier that it names.
+    async fn resumed_behind(
+        &mut self,
+        walk: &Walk,
+        at: u32,
+        end: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<(Frame, u32)>, ReadError<F::Error>> {
+        let page = self.region.page.max(self.region.word);
+        let reach = self.reach(walk.sector, at, scratch).await?;
+        let mut place = align_up(at.saturating_add(1), page);
+        while place < end {
+            if place > reach
+                && self
+                    .erased_between(
+                        walk.sector,
+                        at.max(place.saturating_sub(page)),
+                        place.saturating_add(page),
+                        scratch,
+                    )
+                    .await?
+            {
+                return Ok(None);
+            }
+            if let Some(claim) = self.claim(walk.sector, place, scratch).await? {
+                let tag = self.entry(walk.sector, claim.body.saturating_add(1), claim.end, scratch).await?;
+                if let Some(Parsed { head: Head::Resume { frontier }, .. }) = tag {
+                    if let Some(frame) = self.frame(walk.sector, walk.seed, place, scratch).await? {
+                        return Ok(Some((frame, frontier)));
+                    }
+                }
+            }
+            place = place.saturating_add(page);
+        }
+        Ok(None)
+    }
+
+    /// The first frame behind damage at `at` that verifies, up to `end`. Bounded: at most as many bytes as two
+    /// sectors have are checked for it.
+    async fn damaged_behind(
+        &mut self,
+        walk: &Walk,
+        at: u32,
+        end: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Frame>, ReadError<F::Error>> {
+        let word = self.region.word;
+        let mut budget = self.region.sector.saturating_mul(2);
+        let reach = self.reach(walk.sector, at, scratch).await?;
+        let stretch = self.region.page.max(word).saturating_mul(2);
+        // The place that the damaged frame claims to end at is the likeliest.
+        let mut place = reach.max(at.saturating_add(word));
+        let mut likely = place > at.saturating_add(word);
+        while place < end {
+            if let Some(claim) = self.claim(walk.sector, place, scratch).await? {
+                budget = budget.saturating_sub(claim.end.saturating_sub(place));
+                if let Some(frame) = self.frame(walk.sector, walk.seed, place, scratch).await? {
+                    return Ok(Some(frame));
+                }
+                if budget == 0 {
+                    return Ok(None);
+                }
+            } else if !likely
+                && place >= reach
+                && self.erased_between(walk.sector, place, place.saturating_add(stretch), scratch).await?
+            {
+                return Ok(None);
+            }
+            place = if likely { at.saturating_add(word) } else { place.saturating_add(word) };
+            likely = false;
+        }
+        Ok(None)
+    }
+
+    /// How far the frame that was begun at `at` may have reached, as far as it can be told: up to the end that it
+    /// claims, if it claims one.
+    pub(crate) async fn reach(
+        &mut self,
+        sector: u32,
+        at: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<u32, ReadError<F::Error>> {
+        let claim = self.claim(sector, at, scratch).await?;
+        Ok(claim.map_or(at, |claim| self.region.words(claim.end)))
+    }
+
+    /// Whether all bytes of the sector from `from` up to `to` (or its end) read as erased.
+    pub(crate) async fn erased_between(
+        &mut self,
+        sector: u32,
+        from: u32,
+        to: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<bool, ReadError<F::Error>> {
+        Ok(self.programmed_end(sector, from, to, scratch).await? <= from)
+    }
+
+    /// The end of the last byte between `from` and `to` (or the sector's end) that does not read as erased; `from`
+    /// if all do.
+    pub(crate) async fn programmed_end(
+        &mut self,
+        sector: u32,
+        from: u32,
+        to: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<u32, ReadError<F::Error>> {
+        let to = to.min(self.region.sector);
+        let limit = sector.saturating_add(self.region.sector);
+        let (mut at, mut found) = (from, from);
+        while at < to {
+            let bytes = self.window(sector.saturating_add(at), 1, limit, scratch).await?;
+            let bytes = bytes.get(..bytes.len().min(to.saturating_sub(at) as usize)).unwrap_or_default();
+            if let Some(last) = bytes.iter().rposition(|byte| *byte != 0xFF) {
+                found = at.saturating_add(u32::try_from(last).unwrap_or(0)).saturating_add(1);
+            }
+            at = at.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        }
+        Ok(found)
+    }
+}

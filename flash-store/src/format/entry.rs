@@ -1,0 +1,247 @@
+//! What stands in a frame.
+//!
+//! ```text
+//! entry    = tag u8, fields, length varint (only if the tag's top bit is set), payload
+//! ```
+//!
+//! The top bit of a tag says that more entries follow: then the length of a payload is told, else it is all that is
+//! left of the frame. Entries without a payload never tell a length.
+//!
+//! | tag | entry | fields | payload |
+//! | --- | --- | --- | --- |
+//! | 0x00..=0x5F | event of the stream with this slot | version u8 (lowest byte) | event |
+//! | 0x60 | event that introduces a stream | slot u8, identity | event |
+//! | 0x61 | event of a stream without slot | identity | event |
+//! | 0x62 | snapshot | identity | state |
+//! | 0x63 | tracker | tracker u8, position varint | |
+//! | 0x64 | OPEN: the second part of the sector's header | base varint, genesis varint, boot varint, tick varint | |
+//! | 0x65 | RESUME: goes on after an unclean stop | frontier varint | |
+//! | 0x66 | CLOSE: a clean stop | | |
+//!
+//! `identity = kind u8, schema u8, stream varint, version varint, back varint`; `back` of a stream's first entry in a
+//! sector tells how many sectors back to look for the entries before it, 0 if there are none.
+
+use evenkeel_core::bytes::{ByteReader, ByteWriter, varint_len};
+use evenkeel_core::{Kind, Moment, Position, StreamId, Tracker, Version};
+
+/// How many streams of a sector can have a slot.
+pub(crate) const SLOTS: u8 = 0x60;
+const INTRODUCTION: u8 = 0x60;
+const INLINE: u8 = 0x61;
+const SNAPSHOT: u8 = 0x62;
+const TRACK: u8 = 0x63;
+const OPEN: u8 = 0x64;
+const RESUME: u8 = 0x65;
+const CLOSE: u8 = 0x66;
+const MORE: u8 = 0x80;
+
+/// The most bytes of an entry before its payload.
+pub(crate) const HEAD_BYTES: usize = 32;
+
+/// A stream as an entry names it in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) kind: Kind,
+    pub(crate) schema: u8,
+    pub(crate) stream: StreamId,
+    pub(crate) version: Version,
+    pub(crate) back: u32,
+}
+
+/// An entry without its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Head {
+    Event { slot: u8, version_low: u8 },
+    Introduction { slot: u8, named: Named },
+    Inline { named: Named },
+    Snapshot { named: Named },
+    Track { tracker: Tracker, position: Position },
+    Open { base: Position, genesis: u32, moment: Moment },
+    Resume { frontier: u32 },
+    Close,
+}
+
+/// An entry's head as found: with how many bytes it has and how many its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parsed {
+    pub(crate) head: Head,
+    pub(crate) head_len: u32,
+    pub(crate) payload_len: u32,
+}
+
+impl Head {
+    /// Whether this is an event, and so has a position.
+    pub(crate) fn is_event(&self) -> bool {
+        matches!(self, Self::Event { .. } | Self::Introduction { .. } | Self::Inline { .. })
+    }
+
+    fn has_payload(&self) -> bool {
+        self.is_event() || matches!(self, Self::Snapshot { .. })
+    }
+
+    /// How many bytes [`write`](Self::write) takes.
+    pub(crate) fn len(&self, more: Option<usize>) -> usize {
+        let fields = match self {
+            Self::Event { .. } => 1,
+            Self::Introduction { named, .. } => named.len().saturating_add(1),
+            Self::Inline { named } | Self::Snapshot { named } => named.len(),
+            Self::Track { position, .. } => varint_len(position.0).saturating_add(1),
+            Self::Open { base, genesis, moment } => [base.0, u64::from(*genesis), u64::from(moment.boot), moment.tick]
+                .iter()
+                .fold(0_usize, |sum, number| sum.saturating_add(varint_len(*number))),
+            Self::Resume { frontier } => varint_len(u64::from(*frontier)),
+            Self::Close => 0,
+        };
+        let length = match more {
+            Some(payload) if self.has_payload() => varint_len(payload as u64),
+            _ => 0,
+        };
+        fields.saturating_add(length).saturating_add(1)
+    }
+
+    /// Writes the head of an entry; `more` is the length of its payload if other entries follow it.
+    pub(crate) fn write(&self, more: Option<usize>, out: &mut ByteWriter<'_>) -> Option<()> {
+        let flag = if more.is_some() { MORE } else { 0 };
+        match self {
+            Self::Event { slot, version_low } => out.slice(&[slot | flag, *version_low])?,
+            Self::Introduction { slot, named } => {
+                out.slice(&[INTRODUCTION | flag, *slot])?;
+                named.write(out)?;
+            }
+            Self::Inline { named } => {
+                out.u8(INLINE | flag)?;
+                named.write(out)?;
+            }
+            Self::Snapshot { named } => {
+                out.u8(SNAPSHOT | flag)?;
+                named.write(out)?;
+            }
+            Self::Track { tracker, position } => {
+                out.slice(&[TRACK | flag, tracker.0])?;
+                out.varint(position.0)?;
+            }
+            Self::Open { base, genesis, moment } => {
+                out.u8(OPEN | flag)?;
+                out.varint(base.0)?;
+                out.varint(u64::from(*genesis))?;
+                out.varint(u64::from(moment.boot))?;
+                out.varint(moment.tick)?;
+            }
+            Self::Resume { frontier } => {
+                out.u8(RESUME | flag)?;
+                out.varint(u64::from(*frontier))?;
+            }
+            Self::Close => out.u8(CLOSE | flag)?,
+        }
+        match more {
+            Some(payload) if self.has_payload() => out.varint(payload as u64),
+            _ => Some(()),
+        }
+    }
+
+    /// Reads the head of the entry at the start of `bytes`, of which `left` belong to the frame.
+    pub(crate) fn parse(bytes: &[u8], left: u32) -> Option<Parsed> {
+        let bytes = bytes.get(..bytes.len().min(usize::try_from(left).ok()?))?;
+        let mut input = ByteReader::new(bytes);
+        let tag = input.u8()?;
+        let (more, tag) = (tag & MORE != 0, tag & !MORE);
+        let head = match tag {
+            slot if slot < SLOTS => Self::Event { slot, version_low: input.u8()? },
+            INTRODUCTION => Self::Introduction { slot: input.u8()?, named: Named::read(&mut input)? },
+            INLINE => Self::Inline { named: Named::read(&mut input)? },
+            SNAPSHOT => Self::Snapshot { named: Named::read(&mut input)? },
+            TRACK => Self::Track { tracker: Tracker(input.u8()?), position: Position(input.varint()?) },
+            OPEN => Self::Open {
+                base: Position(input.varint()?),
+                genesis: u32::try_from(input.varint()?).ok()?,
+                moment: Moment { boot: u32::try_from(input.varint()?).ok()?, tick: input.varint()? },
+            },
+            RESUME => Self::Resume { frontier: u32::try_from(input.varint()?).ok()? },
+            CLOSE => Self::Close,
+            _ => return None,
+        };
+        let told = match (head.has_payload(), more) {
+            (true, true) => Some(u32::try_from(input.varint()?).ok()?),
+            (true, false) => None,
+            (false, _) => Some(0),
+        };
+        let head_len = u32::try_from(bytes.len().saturating_sub(input.rest().len())).ok()?;
+        let rest = left.checked_sub(head_len)?;
+        let payload_len = told.unwrap_or(rest);
+        (payload_len <= rest).then_some(Parsed { head, head_len, payload_len })
+    }
+}
+
+impl Named {
+    fn len(&self) -> usize {
+        2_usize
+            .saturating_add(varint_len(self.stream.0))
+            .saturating_add(varint_len(u64::from(self.version.0)))
+            .saturating_add(varint_len(u64::from(self.back)))
+    }
+
+    fn write(&self, out: &mut ByteWriter<'_>) -> Option<()> {
+        out.slice(&[self.kind.0, self.schema])?;
+        out.varint(self.stream.0)?;
+        out.varint(u64::from(self.version.0))?;
+        out.varint(u64::from(self.back))
+    }
+
+    fn read(input: &mut ByteReader<'_>) -> Option<Self> {
+        let (kind, schema) = (Kind(input.u8()?), input.u8()?);
+        let stream = StreamId(input.varint()?);
+        let version = Version(u32::try_from(input.varint()?).ok()?);
+        let back = u32::try_from(input.varint()?).ok()?;
+        Some(Self { kind, schema, stream, version, back })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Head> {
+        let named =
+            Named { kind: Kind(9), schema: 2, stream: StreamId(u64::MAX), version: Version(u32::MAX), back: 4096 };
+        vec![
+            Head::Event { slot: 95, version_low: 255 },
+            Head::Introduction { slot: 95, named },
+            Head::Inline { named },
+            Head::Snapshot { named },
+            Head::Track { tracker: Tracker(255), position: Position(u64::MAX) },
+            Head::Open { base: Position(1), genesis: 64, moment: Moment { boot: u32::MAX, tick: u64::MAX } },
+            Head::Resume { frontier: 131_072 },
+            Head::Close,
+        ]
+    }
+
+    #[test]
+    fn heads_come_back_and_their_length_is_known_beforehand() {
+        for head in all() {
+            for more in [None, Some(0), Some(300)] {
+                let mut bytes = [0; 64];
+                let mut out = ByteWriter::new(&mut bytes);
+                head.write(more, &mut out).unwrap();
+                let len = out.len();
+                assert_eq!(len, head.len(more), "{head:?}");
+                assert!(len <= HEAD_BYTES + 3, "{head:?} takes {len}");
+                let left = len as u32 + if head.has_payload() { 300 } else { 0 };
+                let parsed = Head::parse(&bytes, left).unwrap();
+                assert_eq!((parsed.head, parsed.head_len), (head, len as u32));
+                let payload = if head.has_payload() { more.unwrap_or(300) } else { 0 };
+                assert_eq!(parsed.payload_len, payload as u32, "{head:?}");
+                assert_eq!(Head::parse(&bytes[..len - 1], left), None, "{head:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_payload_longer_than_the_frame_is_refused() {
+        let mut bytes = [0; 16];
+        let mut out = ByteWriter::new(&mut bytes);
+        Head::Event { slot: 1, version_low: 7 }.write(Some(5), &mut out).unwrap();
+        let len = out.len() as u32;
+        assert!(Head::parse(&bytes, len + 5).is_some());
+        assert_eq!(Head::parse(&bytes, len + 4), None);
+    }
+}

@@ -1,0 +1,75 @@
+//! The outside of a frame.
+
+use evenkeel_core::bytes::{ByteReader, ByteWriter, varint_len};
+
+use super::checksum::Checksum;
+use crate::region::Region;
+
+/// The most bytes of a frame before its first entry: CRC, length, ordinal.
+pub(crate) const HEAD_BYTES: usize = 8;
+/// The fewest bytes that a frame can have: CRC, length, ordinal, a tag.
+pub(crate) const LEAST_BYTES: u32 = 7;
+
+/// A frame that verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// Where in its sector it starts.
+    pub(crate) at: u32,
+    /// Where its first entry starts.
+    pub(crate) entries: u32,
+    /// Where its last entry ends.
+    pub(crate) end: u32,
+    /// The lowest byte of the ordinal of its first event.
+    pub(crate) ordinal: u8,
+}
+
+/// What the first bytes of a frame claim; nothing of it is to be trusted before the CRC has been checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) crc: u32,
+    /// Where the bytes that the length counts start: at the ordinal.
+    pub(crate) body: u32,
+    pub(crate) end: u32,
+}
+
+impl Claim {
+    /// Reads the claim of a frame at `at`, which cannot reach beyond `limit`.
+    pub(crate) fn read(bytes: &[u8], at: u32, limit: u32) -> Option<Self> {
+        let mut input = ByteReader::new(bytes);
+        let crc = input.u32()?;
+        if crc == 0 || crc == u32::MAX {
+            return None;
+        }
+        let before = input.rest().len();
+        let length = u32::try_from(input.varint()?).ok()?;
+        let taken = u32::try_from(before.saturating_sub(input.rest().len())).ok()?;
+        let body = at.saturating_add(4).saturating_add(taken);
+        let end = body.checked_add(length)?;
+        (length >= 2 && end <= limit).then_some(Self { crc, body, end })
+    }
+}
+
+/// How many bytes a frame takes whose entries take `entries`, before it is padded to words.
+pub(crate) fn frame_len(entries: usize) -> usize {
+    let body = entries.saturating_add(1);
+    body.saturating_add(varint_len(body as u64)).saturating_add(4)
+}
+
+/// Writes what stands before the entries: a place for the CRC, the length, the ordinal.
+pub(crate) fn write_head(entries: usize, ordinal: u8, out: &mut ByteWriter<'_>) -> Option<()> {
+    out.u32(0)?;
+    out.varint(entries.saturating_add(1) as u64)?;
+    out.u8(ordinal)
+}
+
+/// Puts the CRC into a frame of which all other bytes are written, and pads it with FF to whole words.
+///
+/// Answers how many bytes are to be programmed; `None` if `bytes` has no room for the padding.
+pub(crate) fn finish(region: &Region, seed: u32, at: u32, len: usize, bytes: &mut [u8]) -> Option<usize> {
+    let padded = usize::try_from(region.words(u32::try_from(len).ok()?)).ok()?;
+    bytes.get_mut(len..padded)?.fill(0xFF);
+    let mut crc = Checksum::of_frame(seed, at);
+    crc.update(bytes.get(4..len)?);
+    bytes.get_mut(..4)?.copy_from_slice(&crc.stored().to_le_bytes());
+    Some(padded)
+}

@@ -1,0 +1,33 @@
+//! Deliberate breaks, for the tests that must catch them.
+//!
+//! Without the feature `_sabotage`, which nothing but test crates switches on, every question here is answered
+//! `false` when the program is built, and nothing of it is left.
+
+/// A rule that can be broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "_sabotage"), allow(unreachable_pub))]
+pub enum Break {
+    /// Write on right behind the last frame that verifies after an unclean stop.
+    TornTailRule,
+}
+
+#[cfg(not(feature = "_sabotage"))]
+pub(crate) const fn is_on(_: Break) -> bool {
+    false
+}
+
+#[cfg(feature = "_sabotage")]
+std::thread_local! {
+    static BROKEN: core::cell::Cell<Option<Break>> = const { core::cell::Cell::new(None) };
+}
+
+/// Breaks this rule in the current thread, or none.
+#[cfg(feature = "_sabotage")]
+pub fn set(rule: Option<Break>) {
+    BROKEN.set(rule);
+}
+
+#[cfg(feature = "_sabotage")]
+pub(crate) fn is_on(rule: Break) -> bool {
+    BROKEN.get() == Some(rule)
+}

@@ -1,0 +1,185 @@
+//! What the log remembers of streams and trackers.
+
+use evenkeel_core::{Kind, Position, StreamHead, StreamId, Tracker, Version};
+use heapless::Vec;
+
+/// A stream whose version is known without looking at the flash.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known {
+    pub(crate) stream: StreamId,
+    pub(crate) version: Version,
+    /// The sector in which it appeared last; `None` if it has not appeared yet.
+    pub(crate) appeared: Option<u32>,
+    pub(crate) kind: Kind,
+    pub(crate) schema: u8,
+    /// Its slot in the newest sector, if it has been introduced there.
+    pub(crate) slot: Option<u8>,
+    /// When it was needed last: the one longest not needed makes room for another.
+    pub(crate) used: u32,
+}
+
+impl Known {
+    pub(crate) fn head(&self) -> Option<StreamHead> {
+        (self.version > Version::NONE).then_some(StreamHead { kind: self.kind, version: self.version })
+    }
+}
+
+/// The streams known in memory.
+#[derive(Debug)]
+pub(crate) struct Streams<const N: usize> {
+    known: Vec<Known, N>,
+    clock: u32,
+}
+
+impl<const N: usize> Streams<N> {
+    pub(crate) const fn new() -> Self {
+        Self { known: Vec::new(), clock: 0 }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.known.clear();
+    }
+
+    /// Starts a new use: what is asked for from now on is not put out before the next.
+    pub(crate) fn next_use(&mut self) {
+        self.clock = self.clock.wrapping_add(1);
+    }
+
+    /// Forgets which slots the streams have: a new sector begins.
+    pub(crate) fn clear_slots(&mut self) {
+        for known in &mut self.known {
+            known.slot = None;
+        }
+    }
+
+    pub(crate) fn get(&self, stream: StreamId) -> Option<&Known> {
+        self.known.iter().find(|known| known.stream == stream)
+    }
+
+    pub(crate) fn get_mut(&mut self, stream: StreamId) -> Option<&mut Known> {
+        let clock = self.clock;
+        let known = self.known.iter_mut().find(|known| known.stream == stream)?;
+        known.used = clock;
+        Some(known)
+    }
+
+    pub(crate) fn by_slot(&mut self, slot: u8) -> Option<&mut Known> {
+        self.known.iter_mut().find(|known| known.slot == Some(slot))
+    }
+
+    /// Adds a stream, in place of the one longest not needed that has no slot; `false` if there is none.
+    pub(crate) fn insert(&mut self, known: Known) -> bool {
+        let known = Known { used: self.clock, ..known };
+        if let Some(place) = self.known.iter_mut().find(|old| old.stream == known.stream) {
+            *place = known;
+            return true;
+        }
+        if self.known.push(known).is_ok() {
+            return true;
+        }
+        let clock = self.clock;
+        let oldest = self
+            .known
+            .iter_mut()
+            .filter(|old| old.slot.is_none() && old.used != clock)
+            .max_by_key(|old| clock.wrapping_sub(old.used));
+        match oldest {
+            Some(place) => {
+                *place = known;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// Where the trackers stand.
+#[derive(Debug)]
+pub(crate) struct Trackers<const N: usize> {
+    at: Vec<(Tracker, Position), N>,
+}
+
+impl<const N: usize> Trackers<N> {
+    pub(crate) const fn new() -> Self {
+        Self { at: Vec::new() }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.at.clear();
+    }
+
+    pub(crate) fn get(&self, tracker: Tracker) -> Position {
+        self.at.iter().find(|(known, _)| *known == tracker).map_or(Position::START, |(_, at)| *at)
+    }
+
+    pub(crate) fn has(&self, tracker: Tracker) -> bool {
+        self.at.iter().any(|(known, _)| *known == tracker)
+    }
+
+    /// How many more there is room for.
+    pub(crate) fn room(&self) -> usize {
+        N.saturating_sub(self.at.len())
+    }
+
+    /// Moves a tracker; `false` if there is no room for it.
+    pub(crate) fn set(&mut self, tracker: Tracker, position: Position) -> bool {
+        if let Some((_, at)) = self.at.iter_mut().find(|(known, _)| *known == tracker) {
+            *at = position;
+            return true;
+        }
+        self.at.push((tracker, position)).is_ok()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Tracker, Position)> + '_ {
+        self.at.iter().copied()
+    }
+}
+
+/// The streams of one sector that is being read, by slot.
+#[derive(Debug, Clone)]
+pub(crate) struct Directory<const N: usize> {
+    slots: Vec<Option<Listed>, N>,
+}
+
+/// One stream of a sector being read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listed {
+    pub(crate) stream: StreamId,
+    pub(crate) version: Version,
+    pub(crate) kind: Kind,
+    pub(crate) schema: u8,
+}
+
+impl<const N: usize> Directory<N> {
+    pub(crate) const fn new() -> Self {
+        Self { slots: Vec::new() }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.slots.clear();
+    }
+
+    /// Lists a stream under a slot; a slot beyond the table's size is not listed.
+    pub(crate) fn introduce(&mut self, slot: u8, listed: Listed) {
+        let slot = usize::from(slot);
+        while self.slots.len() <= slot {
+            if self.slots.push(None).is_err() {
+                return;
+            }
+        }
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Some(listed);
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: u8) -> Option<&mut Listed> {
+        self.slots.get_mut(usize::from(slot))?.as_mut()
+    }
+}
+
+/// The version whose lowest byte is `low` that comes next after `before`.
+pub(crate) fn version_after(before: Version, low: u8) -> Version {
+    let next = before.0.wrapping_add(1);
+    let [lowest, ..] = next.to_le_bytes();
+    Version(next.wrapping_add(u32::from(low.wrapping_sub(lowest))))
+}
