@@ -82,6 +82,9 @@
 )]
 
 mod identity;
+#[cfg(test)]
+mod model;
+mod rules;
 mod sink;
 mod source;
 mod store;

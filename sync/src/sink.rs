@@ -3,6 +3,7 @@
 use evenkeel_core::section::SectionReader;
 use evenkeel_core::{LogId, Position};
 
+use crate::rules::{Broken, Rule};
 use crate::wire::{FrameTooSmall, Head, Message, Read, Refusal, WireError};
 use crate::{Piece, SinkStore, SourceIdentity};
 
@@ -77,6 +78,7 @@ pub struct Sink {
     due_us: u64,
     owes_cursor: bool,
     counters: SinkCounters,
+    pub(crate) broken: Broken,
 }
 
 /// What a sink is doing.
@@ -175,6 +177,7 @@ impl Sink {
             unanswered: 0,
             due_us: 0,
             owes_cursor: false,
+            broken: Broken::NONE,
             counters: SinkCounters {
                 events: 0,
                 payload_bytes: 0,
@@ -297,13 +300,13 @@ impl Sink {
         let Some(identity) = self.identity else { return Ok(SinkEvent::Ignored) };
         let Some(news) = self.weigh(piece) else { return Ok(self.drop_frame()) };
         self.unanswered = 0;
-        if piece.last() <= self.cursor {
+        if piece.last() <= self.cursor && self.broken.keeps(Rule::DropDuplicates) {
             self.counters.duplicates = self.counters.duplicates.saturating_add(1);
             self.owes_cursor = true;
             return Ok(SinkEvent::Duplicate);
         }
         self.heard = self.heard.saturating_add(1);
-        if piece.first() > self.cursor.next() {
+        if piece.first() > self.cursor.next() && self.broken.keeps(Rule::Contiguous) {
             self.counters.early = self.counters.early.saturating_add(1);
             self.wait(now_us, self.config.quiet_us);
             return Ok(SinkEvent::Ignored);

@@ -8,6 +8,7 @@ use evenkeel_core::scratch::Scratch;
 use evenkeel_core::section::Section;
 use evenkeel_core::{Position, RecordManager, Tracker};
 
+use crate::rules::{Broken, Rule};
 use crate::wire::{self, CHECK_BYTES, Head, Message, Read, Refusal, WireError};
 use crate::{Loss, Piece, SourceIdentity};
 
@@ -32,6 +33,7 @@ pub struct Source {
     refusal: Option<(u32, Refusal)>,
     owes_head: Option<u32>,
     owes_committed: bool,
+    pub(crate) broken: Broken,
 }
 
 const _: () = assert!(core::mem::size_of::<Source>() <= 512);
@@ -95,7 +97,16 @@ impl Source {
     /// A source for the log with this identity, whose commits are kept under the tracker `uplink`.
     #[must_use]
     pub const fn new(identity: SourceIdentity, uplink: Tracker) -> Self {
-        Self { identity, uplink, request: None, window: None, refusal: None, owes_head: None, owes_committed: false }
+        Self {
+            identity,
+            uplink,
+            request: None,
+            window: None,
+            refusal: None,
+            owes_head: None,
+            owes_committed: false,
+            broken: Broken::NONE,
+        }
     }
 
     /// Whose log it is.
@@ -129,7 +140,7 @@ impl Source {
             }
             Message::Read(read) => self.read(records, scratch, &read),
             Message::Commit { epoch, position } => {
-                if epoch != self.identity.epoch {
+                if epoch != self.identity.epoch && self.broken.keeps(Rule::CommitOfEpoch) {
                     self.refusal = Some((self.request.unwrap_or_default(), Refusal::UnknownEpoch));
                     return Ok(Heard::OtherEpoch);
                 }
