@@ -19,7 +19,7 @@ pub(super) fn section(out: &mut String, flash: &FlashMap) {
         return;
     }
     let summary = summary(flash);
-    let _ = write!(out, "<p class=\"caption\">{summary}</p>\n");
+    let _ = writeln!(out, "<p class=\"caption\">{summary}</p>");
     if flash.sectors.len() <= BARS_AT_MOST {
         bars(out, flash, &summary);
     } else {
@@ -160,10 +160,10 @@ fn bar(out: &mut String, flash: &FlashMap, index: usize, sector: &Sector, x: f64
         let from = left + f64::from(run.start) * scale;
         let width = (f64::from(run.len) * scale).max(0.7).min(left + BAR - from).max(0.0);
         let records = if count == 1 { String::new() } else { format!(", {} records", grouped(u64::from(count))) };
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<rect class=\"{}\" x=\"{from:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{BAR_HEIGHT}\"><title>Sector \
-             {index}, bytes {} to {}: {}{records}</title></rect>\n",
+             {index}, bytes {} to {}: {}{records}</title></rect>",
             class_style(flash, run.class),
             run.start,
             run.start.saturating_add(run.len),
@@ -175,9 +175,9 @@ fn bar(out: &mut String, flash: &FlashMap, index: usize, sector: &Sector, x: f64
         Role::Oldest => "frame-oldest",
         _ => "frame",
     };
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<rect class=\"{frame}\" x=\"{left:.1}\" y=\"{y:.1}\" width=\"{BAR:.1}\" height=\"{BAR_HEIGHT}\"/>\n"
+        "<rect class=\"{frame}\" x=\"{left:.1}\" y=\"{y:.1}\" width=\"{BAR:.1}\" height=\"{BAR_HEIGHT}\"/>"
     );
 }
 
@@ -225,18 +225,18 @@ fn legend(out: &mut String, flash: &FlashMap) {
     classes.extend([Class::Snapshot, Class::Tracker, Class::Torn, Class::Free]);
     out.push_str("<ul class=\"legend\">\n");
     for class in classes {
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<li><svg viewBox=\"0 0 18 14\" aria-hidden=\"true\"><rect class=\"{}\" width=\"18\" height=\"14\"/></svg>{}</li>\n",
+            "<li><svg viewBox=\"0 0 18 14\" aria-hidden=\"true\"><rect class=\"{}\" width=\"18\" height=\"14\"/></svg>{}</li>",
             class_style(flash, class),
             escape(&class_name(flash, class))
         );
     }
     for (frame, name) in [("frame-head", "being written"), ("frame-oldest", "oldest, next to be reused")] {
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<li><svg viewBox=\"0 0 18 14\" aria-hidden=\"true\"><rect class=\"{frame}\" x=\"1\" y=\"1\" width=\"16\" \
-             height=\"12\"/></svg>{name}</li>\n"
+             height=\"12\"/></svg>{name}</li>"
         );
     }
     out.push_str("</ul>\n");
@@ -259,10 +259,10 @@ fn table(out: &mut String, flash: &FlashMap) {
         }
         let contents: Vec<_> =
             classes.iter().map(|(class, bytes)| format!("{} {bytes}", class_name(flash, *class))).collect();
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<tr><td class=\"number\">{index}</td><td class=\"number\">{}</td><td>{}</td><td class=\"number\">{}</td>\
-             <td class=\"number\">{}</td><td>{}</td></tr>\n",
+             <td class=\"number\">{}</td><td>{}</td></tr>",
             sector.sequence.map_or("\u{2013}".into(), |sequence| sequence.to_string()),
             role_name(sector.role),
             used_bytes(sector),

@@ -36,10 +36,10 @@ pub(super) fn render(report: &Report) -> String {
 fn verdict(out: &mut String, report: &Report) {
     let (class, mark, word) =
         if report.verdict.passed { ("pass", "\u{2713}", "Passed") } else { ("fail", "\u{2717}", "Failed") };
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<p class=\"verdict {class}\" role=\"status\"><span class=\"mark\" aria-hidden=\"true\">{mark}</span>\
-         <span><strong>{word}.</strong> {}</span></p>\n",
+         <span><strong>{word}.</strong> {}</span></p>",
         escape(&report.verdict.sentence)
     );
 }
@@ -50,9 +50,9 @@ fn headlines(out: &mut String, rows: &[Row]) {
     }
     out.push_str("<section aria-label=\"Headline numbers\">\n<dl class=\"tiles\">\n");
     for row in rows.iter().filter(|row| row.headline) {
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<div><dt>{}</dt><dd class=\"value\">{}</dd><dd class=\"note\">{}</dd></div>\n",
+            "<div><dt>{}</dt><dd class=\"value\">{}</dd><dd class=\"note\">{}</dd></div>",
             escape(&row.label),
             escape(&row.value),
             escape(&row.explanation)
@@ -71,9 +71,9 @@ fn numbers(out: &mut String, rows: &[Row]) {
          <th scope=\"col\">What it means</th></tr></thead>\n<tbody>\n",
     );
     for row in rows {
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td>{}</td></tr>\n",
+            "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td>{}</td></tr>",
             escape(&row.label),
             escape(&row.value),
             escape(&row.explanation)
@@ -88,7 +88,7 @@ fn parameters(out: &mut String, parameters: &[(String, String)]) {
     }
     out.push_str("<section aria-labelledby=\"run\">\n<h2 id=\"run\">The run</h2>\n<dl class=\"parameters\">\n");
     for (name, value) in parameters {
-        let _ = write!(out, "<div><dt>{}</dt><dd>{}</dd></div>\n", escape(name), escape(value));
+        let _ = writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));
     }
     out.push_str("</dl>\n</section>\n");
 }

@@ -30,7 +30,7 @@ pub(super) fn section(out: &mut String, timeline: &Timeline) {
         return;
     }
     let summary = summary(timeline);
-    let _ = write!(out, "<p class=\"caption\">{}</p>\n", escape(&summary));
+    let _ = writeln!(out, "<p class=\"caption\">{}</p>", escape(&summary));
     drawing(out, timeline, &summary);
     legend(out);
     excursions(out, timeline);
@@ -124,10 +124,10 @@ fn drawing(out: &mut String, timeline: &Timeline, label: &str) {
     );
     for (from, to) in &timeline.excursions {
         let (x, width) = (frame.x(*from), (frame.x(*to) - frame.x(*from)).max(1.5));
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<rect class=\"excursion\" x=\"{x:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{PLOT}\"><title>Outside the \
-             limits from {} for {} hours</title></rect>\n",
+             limits from {} for {} hours</title></rect>",
             moment(timeline.first_year, *from),
             to.saturating_sub(*from)
         );
@@ -183,10 +183,10 @@ fn temperature_axis(out: &mut String, frame: &Frame) {
     let mut at = (frame.low / step).ceil() * step;
     while at <= frame.high {
         let y = frame.y(at);
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<line class=\"grid\" x1=\"{LEFT}\" y1=\"{y:.1}\" x2=\"{}\" y2=\"{y:.1}\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{} °C</text>\n",
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{} °C</text>",
             WIDTH - RIGHT,
             LEFT - 8.0,
             y + 4.0,
@@ -230,16 +230,16 @@ fn ticks(frame: &Frame, first_year: i32) -> Vec<(u32, String, Option<String>)> {
 fn time_axis(out: &mut String, frame: &Frame, first_year: i32, bottom: f64) {
     for (hour, text, year) in ticks(frame, first_year) {
         let x = frame.x(hour);
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<line class=\"grid\" x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom:.1}\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\">{text}</text>\n",
+             <text x=\"{:.1}\" y=\"{:.1}\">{text}</text>",
             x + 2.0,
             bottom + 13.0
         );
         if let Some(year) = year {
             let _ =
-                write!(out, "<text class=\"strong\" x=\"{:.1}\" y=\"{:.1}\">{year}</text>\n", x + 2.0, bottom + 29.0);
+                writeln!(out, "<text class=\"strong\" x=\"{:.1}\" y=\"{:.1}\">{year}</text>", x + 2.0, bottom + 29.0);
         }
     }
 }
@@ -256,7 +256,7 @@ fn lane<'m>(
 ) {
     let mut columns: Vec<(usize, Vec<&Mark>)> = Vec::new();
     for mark in marks {
-        let column = (frame.share(mark.hour) * COLUMNS as f64 / 2.0) as usize;
+        let column = (frame.share(mark.hour) * (COLUMNS - 2) as f64 / 2.0) as usize;
         match columns.iter_mut().find(|(known, _)| *known == column) {
             Some((_, together)) => together.push(mark),
             None => columns.push((column, vec![mark])),
@@ -269,9 +269,9 @@ fn lane<'m>(
             [mark] => format!("{}: {}", moment(first_year, mark.hour), mark.note),
             more => format!("{}: {} {name}", moment(first_year, more.first().map_or(0, |mark| mark.hour)), more.len()),
         };
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{:.1}\" width=\"2\" height=\"{:.1}\"><title>{}</title></rect>\n",
+            "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{:.1}\" width=\"2\" height=\"{:.1}\"><title>{}</title></rect>",
             y + 1.0,
             LANE - 6.0,
             escape(&text)
@@ -288,10 +288,10 @@ fn legend(out: &mut String) {
          <li><svg viewBox=\"0 0 18 14\" aria-hidden=\"true\"><rect class=\"excursion\" x=\"6\" width=\"6\" height=\"14\"/></svg>excursion</li>\n",
     );
     for (_, class, name) in LANES {
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<li><svg viewBox=\"0 0 18 14\" aria-hidden=\"true\"><rect class=\"{class}\" x=\"8\" width=\"3\" height=\"14\"/></svg>\
-             {name}</li>\n"
+             {name}</li>"
         );
     }
     out.push_str("</ul>\n");
@@ -314,9 +314,9 @@ fn excursions(out: &mut String, timeline: &Timeline) {
         let start = timeline.readings.partition_point(|(hour, _)| hour < from);
         let inside = timeline.readings.iter().skip(start).take_while(|(hour, _)| hour < to);
         let extreme = inside.max_by_key(|(_, temperature)| (i32::from(*temperature) - middle).abs());
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>\n",
+            "<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
             moment(timeline.first_year, *from),
             to.saturating_sub(*from),
             extreme.map_or("\u{2013}".into(), |(_, temperature)| celsius(*temperature))

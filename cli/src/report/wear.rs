@@ -7,7 +7,7 @@ use super::text::{escape, grouped};
 
 /// The ends and the middle of a scale that stays in order for every kind of colour vision, and in grey.
 const SCALE: [(f64, [f64; 3]); 3] =
-    [(0.0, [0.0, 34.0, 78.0]), (0.5, [124.0, 123.0, 120.0]), (1.0, [254.0, 232.0, 56.0])];
+    [(0.0, [52.0, 98.0, 153.0]), (0.5, [150.0, 152.0, 148.0]), (1.0, [254.0, 232.0, 56.0])];
 
 pub(super) fn section(out: &mut String, flash: &FlashMap) {
     out.push_str("<section aria-labelledby=\"wear\">\n<h2 id=\"wear\">Wear</h2>\n");
@@ -23,7 +23,7 @@ pub(super) fn section(out: &mut String, flash: &FlashMap) {
         grouped(total),
         most - least
     );
-    let _ = write!(out, "<p class=\"caption\">{summary}</p>\n");
+    let _ = writeln!(out, "<p class=\"caption\">{summary}</p>");
     cells(out, &erases, least, most, &summary);
     scale(out, least, most);
     out.push_str("</section>\n");
@@ -36,9 +36,9 @@ fn cells(out: &mut String, erases: &[u32], least: u32, most: u32, label: &str) {
     let width = (1200.0 / columns as f64).min(120.0);
     let height = (width * 0.55).max(12.0);
     let rows = erases.len().div_ceil(columns);
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<div class=\"scroll\"><svg class=\"wide\" viewBox=\"0 0 1200 {:.0}\" role=\"img\" aria-label=\"{}\">\n",
+        "<div class=\"scroll\"><svg class=\"wide\" viewBox=\"0 0 1200 {:.0}\" role=\"img\" aria-label=\"{}\">",
         height * rows as f64,
         escape(label)
     );
@@ -71,18 +71,21 @@ fn scale(out: &mut String, least: u32, most: u32) {
     let steps = if most == least { 1 } else { (most - least + 1).min(5) };
     for step in 0..steps {
         let count = if steps == 1 { least } else { least + (most - least) * step / (steps - 1) };
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<li><svg viewBox=\"0 0 18 14\" aria-hidden=\"true\"><rect width=\"18\" height=\"14\" fill=\"{}\"/></svg>{count} \
-             erases</li>\n",
+             erases</li>",
             colour(share(count, least, most))
         );
     }
     out.push_str("</ul>\n");
 }
 
+/// Where on the scale a count lies. The scale spans at least an eighth of the highest count, so that a small
+/// spread looks like one.
 fn share(count: u32, least: u32, most: u32) -> f64 {
-    if most == least { 0.25 } else { f64::from(count - least) / f64::from(most - least) }
+    let span = (most - least).max(most / 8).max(4);
+    f64::from(count - least) / f64::from(span)
 }
 
 fn colour(share: f64) -> String {

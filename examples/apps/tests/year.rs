@@ -118,6 +118,15 @@ fn a_snapshot_and_a_full_replay_of_every_shipment_agree() {
 }
 
 #[test]
+fn a_lent_buffer_of_256_bytes_is_enough_for_every_batch() {
+    let mut scratch = [0; 256];
+    let mut monitor = Monitor::start(Log::mount(ram(), &mut scratch).unwrap(), CONFIG).unwrap();
+    for sample in two_years() {
+        drive(&mut monitor, CONFIG, &sample).unwrap();
+    }
+}
+
+#[test]
 fn an_hour_is_recorded_once() {
     let mut scratch = [0; 512];
     let mut monitor = Monitor::start(Log::mount(ram(), &mut scratch).unwrap(), CONFIG).unwrap();
@@ -214,7 +223,7 @@ fn all_events<R: RecordManager>(log: &mut Log<'_, R>) -> Vec<(StreamId, Version,
     all
 }
 
-/// Small shipments with much happening: three days each, snapshots often.
+/// Short shipments with much happening: three days each, snapshots often.
 const BUSY: Config = Config { shipment_hours: 72, snapshot_every: 4, alarm_after_minutes: 120, ..CONFIG };
 
 fn busy_hours() -> Vec<Sample> {

@@ -32,6 +32,7 @@
 //! ```
 
 pub mod alarm;
+mod error;
 pub mod input;
 pub mod monitor;
 pub mod raise_alarm;
@@ -40,7 +41,8 @@ pub mod shipment;
 pub mod time_out_of_range;
 
 pub use alarm::{Alarm, AlarmEvent};
-pub use monitor::{Config, Monitor, MonitorError, Recorded, Totals};
+pub use error::MonitorError;
+pub use monitor::{Config, Monitor, Recorded, Totals};
 pub use raise_alarm::RaiseAlarm;
 pub use sensor::{Fault, Sensor, SensorEvent};
 pub use shipment::{Limits, Shipment, ShipmentEvent};

@@ -413,3 +413,6 @@ impl Aggregate for Shipment {
 impl Snapshot for Shipment {
     const SCHEMA: u8 = 1;
 }
+
+// The state is copied on the stack, the event is passed by value: both stay small.
+const _: () = assert!(size_of::<ShipmentEvent>() <= 16 && size_of::<Shipment>() <= 96);
