@@ -59,7 +59,8 @@ fn summary(flash: &FlashMap) -> String {
 }
 
 fn used_bytes(sector: &Sector) -> u32 {
-    sector.segments.iter().filter(|segment| segment.class != Class::Free).map(|segment| segment.len).sum()
+    let used = sector.segments.iter().filter(|segment| segment.class != Class::Free);
+    used.fold(0, |bytes, segment| bytes.saturating_add(segment.len))
 }
 
 fn role_name(role: Role) -> &'static str {
@@ -106,8 +107,10 @@ fn runs(sector: &Sector) -> Vec<(Segment, u32)> {
     let mut runs: Vec<(Segment, u32)> = Vec::new();
     for segment in sector.segments.iter().filter(|segment| segment.len > 0 && segment.class != Class::Free) {
         match runs.last_mut() {
-            Some((last, count)) if last.class == segment.class && last.start + last.len == segment.start => {
-                last.len += segment.len;
+            Some((last, count))
+                if last.class == segment.class && last.start.checked_add(last.len) == Some(segment.start) =>
+            {
+                last.len = last.len.saturating_add(segment.len);
                 *count += 1;
             }
             _ => runs.push((*segment, 1)),
@@ -253,7 +256,7 @@ fn table(out: &mut String, flash: &FlashMap) {
         let mut classes: Vec<(Class, u32)> = Vec::new();
         for segment in sector.segments.iter().filter(|segment| segment.class != Class::Free) {
             match classes.iter_mut().find(|(class, _)| *class == segment.class) {
-                Some((_, bytes)) => *bytes += segment.len,
+                Some((_, bytes)) => *bytes = bytes.saturating_add(segment.len),
                 None => classes.push((segment.class, segment.len)),
             }
         }

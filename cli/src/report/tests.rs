@@ -131,7 +131,9 @@ fn sectors_of_no_bytes_and_segments_beyond_the_end_are_drawn_within_bounds() {
     odd.flash.sector_bytes = 0;
     elements(&render(&odd));
     odd.flash.sector_bytes = 512;
-    odd.flash.sectors[0].segments[6].start = u32::MAX;
+    for segment in &mut odd.flash.sectors[0].segments {
+        (segment.start, segment.len, segment.class) = (u32::MAX, u32::MAX, Class::Torn);
+    }
     elements(&render(&odd));
 }
 
