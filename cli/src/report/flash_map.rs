@@ -63,6 +63,18 @@ fn used_bytes(sector: &Sector) -> u32 {
     used.fold(0, |bytes, segment| bytes.saturating_add(segment.len))
 }
 
+/// How many bytes each class takes in a sector, in the order in which they first appear; without what is free.
+fn bytes_by_class(sector: &Sector) -> Vec<(Class, u32)> {
+    let mut classes: Vec<(Class, u32)> = Vec::new();
+    for segment in sector.segments.iter().filter(|segment| segment.class != Class::Free) {
+        match classes.iter_mut().find(|(class, _)| *class == segment.class) {
+            Some((_, bytes)) => *bytes = bytes.saturating_add(segment.len),
+            None => classes.push((segment.class, segment.len)),
+        }
+    }
+    classes
+}
+
 fn role_name(role: Role) -> &'static str {
     match role {
         Role::Free => "free",
@@ -194,8 +206,8 @@ fn cells(out: &mut String, flash: &FlashMap, label: &str) {
         let (x, y) = ((index % columns) as f64 * side + 1.0, (index / columns) as f64 * side + 1.0);
         let (used, inner) = (used_bytes(sector), side - 2.0);
         let full = inner * f64::from(used) / f64::from(flash.sector_bytes.max(1));
-        let most = sector.segments.iter().filter(|segment| segment.class != Class::Free).max_by_key(|one| one.len);
-        let style = most.map_or("c-free".into(), |segment| class_style(flash, segment.class));
+        let most = bytes_by_class(sector).into_iter().max_by_key(|(_, bytes)| *bytes);
+        let style = most.map_or("c-free".into(), |(class, _)| class_style(flash, class));
         let _ = write!(
             out,
             "<g><title>Sector {index}: {}, {used} bytes used, erased {} times</title>\
@@ -253,13 +265,7 @@ fn table(out: &mut String, flash: &FlashMap) {
          <th scope=\"col\" class=\"number\">Erased</th><th scope=\"col\">Contents</th></tr></thead>\n<tbody>\n",
     );
     for (index, sector) in flash.sectors.iter().enumerate() {
-        let mut classes: Vec<(Class, u32)> = Vec::new();
-        for segment in sector.segments.iter().filter(|segment| segment.class != Class::Free) {
-            match classes.iter_mut().find(|(class, _)| *class == segment.class) {
-                Some((_, bytes)) => *bytes = bytes.saturating_add(segment.len),
-                None => classes.push((segment.class, segment.len)),
-            }
-        }
+        let classes = bytes_by_class(sector);
         let contents: Vec<_> =
             classes.iter().map(|(class, bytes)| format!("{} {bytes}", class_name(flash, *class))).collect();
         let _ = writeln!(

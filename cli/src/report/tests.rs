@@ -145,6 +145,18 @@ fn neighbours_of_one_class_are_one_bar() {
 }
 
 #[test]
+fn of_many_sectors_each_has_the_colour_of_what_takes_most_of_it() {
+    let mut many = report(257, 1);
+    let small = |n| Segment { start: n * 10, len: 10, class: Class::Event(1) };
+    let large = Segment { start: 1_000, len: 96, class: Class::Torn };
+    for sector in &mut many.flash.sectors {
+        sector.segments = (0..100).map(small).chain([large]).collect();
+    }
+    let page = render(&many);
+    assert_eq!((page.matches("<rect class=\"c-kind0\" x=").count(), page.matches("c-torn\" x=").count()), (257, 0));
+}
+
+#[test]
 fn marks_that_fall_together_are_counted() {
     let page = render(&report(1, 17_518));
     assert!(page.contains("1 Jan 2010, 07:00: 2 power cuts"));
