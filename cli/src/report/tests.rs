@@ -147,7 +147,7 @@ fn neighbours_of_one_class_are_one_bar() {
 #[test]
 fn of_many_sectors_each_has_the_colour_of_what_takes_most_of_it() {
     let mut many = report(257, 1);
-    let small = |n| Segment { start: n * 10, len: 10, class: Class::Event(1) };
+    let small = |n: u32| Segment { start: n * 10, len: 10, class: Class::Event(1) };
     let large = Segment { start: 1_000, len: 96, class: Class::Torn };
     for sector in &mut many.flash.sectors {
         sector.segments = (0..100).map(small).chain([large]).collect();
