@@ -58,6 +58,9 @@
 //! | I5 | a duplicate is dropped *and* answered with the cursor | [`Sink::handle`], [`Source::handle`] |
 //! | I8 | a commit of another epoch is ignored | [`Source::handle`] |
 //!
+//! A model with all faults at once (20,000 runs) checks these; each rule is also broken on purpose, and the same checks
+//! must notice.
+//!
 //! # What it is not
 //!
 //! There are no retransmissions of single frames, no schemas and no authentication yet: a checksum keeps accidents out,

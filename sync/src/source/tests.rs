@@ -178,3 +178,9 @@ fn an_event_that_fits_no_frame_is_refused_and_not_skipped() {
     assert!(matches!(Message::parse(&frame[..len], Some(&IDENTITY)), Ok(Message::Piece(_))));
     assert_eq!(bench.source.poll(&mut bench.device, &mut scratch, &mut [0; 63]), Err(SourceError::FrameTooSmall));
 }
+
+#[test]
+fn the_state_is_small() {
+    assert!(core::mem::size_of::<Source>() <= 160, "{}", core::mem::size_of::<Source>());
+    assert!(core::mem::size_of::<crate::Sink>() <= 320, "{}", core::mem::size_of::<crate::Sink>());
+}
