@@ -46,6 +46,7 @@ pub mod blocking {
     mod medium;
     mod mount;
     mod notifications;
+    mod pour;
     mod record_manager;
     mod sectors;
     mod streams;
@@ -70,6 +71,7 @@ pub mod asynchronous {
     mod medium;
     mod mount;
     mod notifications;
+    mod pour;
     mod record_manager;
     mod sectors;
     mod streams;

@@ -170,6 +170,22 @@ impl Region {
         align_up(bytes, self.word)
     }
 
+    /// How far behind the last byte that reads as programmed a new start can be, in the same sector.
+    pub(crate) const fn leap(&self) -> u32 {
+        (if self.page > 256 { self.page } else { 256 }).saturating_add(self.page)
+    }
+
+    /// So many erased bytes are the end of a sector's frames: more than a [`leap`](Self::leap), as what read as
+    /// programmed then may read as erased now.
+    pub(crate) const fn quiet(&self) -> u32 {
+        self.leap().saturating_add(self.page).saturating_add(self.word << 1).saturating_add(64)
+    }
+
+    /// How many bytes the marks of a new start take.
+    pub(crate) const fn marks(&self) -> u32 {
+        self.word << 1
+    }
+
     /// Which sector of the region holds this sequence number.
     pub(crate) const fn index_of(&self, sequence: u32) -> u32 {
         match sequence.checked_rem(self.sectors) {

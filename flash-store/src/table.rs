@@ -68,6 +68,8 @@ impl<const N: usize> Streams<N> {
     }
 
     /// Adds a stream, in place of the one longest not needed that has no slot; `false` if there is none.
+    ///
+    /// What is in use gives way only to a stream with a slot, as those must be at hand.
     pub(crate) fn insert(&mut self, known: Known) -> bool {
         let known = Known { used: self.clock, ..known };
         if let Some(place) = self.known.iter_mut().find(|old| old.stream == known.stream) {
@@ -81,7 +83,7 @@ impl<const N: usize> Streams<N> {
         let oldest = self
             .known
             .iter_mut()
-            .filter(|old| old.slot.is_none() && old.used != clock)
+            .filter(|old| old.slot.is_none() && (old.used != clock || known.slot.is_some()))
             .max_by_key(|old| clock.wrapping_sub(old.used));
         match oldest {
             Some(place) => {

@@ -40,8 +40,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     async fn check(&mut self, batch: &mut Batch<'_>) -> Result<(), AppendError<F::Error>> {
         self.streams.next_use();
         let mut small = [0; LEAST_SCRATCH as usize];
-        if self.state != State::Mounted {
-            self.settle(&mut room_to_read(batch, &mut small)).await?;
+        if self.state != State::Mounted || self.newest.torn {
+            let mut scratch = room_to_read(batch, &mut small);
+            self.settle(&mut scratch).await?;
+            self.secure(&mut scratch).await?;
         }
         let mut new_trackers = 0_usize;
         for index in 0..batch.len() {
@@ -85,10 +87,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let end = log.newest.offset.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
             region.words(end) <= region.sector
         };
+        self.leave_the_reserve(batch, &mut small).await?;
         let mut len = self.len_of(batch, false);
-        if self.newest.torn && fits(self, len) {
-            self.resume(&mut room_to_read(batch, &mut small)).await?;
-        }
         if fits(self, len) {
             return Ok(len);
         }
@@ -101,9 +101,46 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(len)
     }
 
+    /// When the newest sector is the last one that was free, what is left of it belongs to the snapshots that letting
+    /// go of the oldest needs: events wait, and trackers pass only if that helps or takes little.
+    async fn leave_the_reserve(
+        &mut self,
+        batch: &mut Batch<'_>,
+        small: &mut [u8],
+    ) -> Result<(), AppendError<F::Error>> {
+        let region = self.medium.region;
+        let used = self.sectors_used_after_opening().saturating_sub(1);
+        let snapshots =
+            (0..batch.len()).all(|index| matches!(batch.entry(index).map(|entry| entry.op), Some(Op::Snapshot { .. })));
+        if used < region.sectors || snapshots {
+            return Ok(());
+        }
+        match self.let_go(&mut room_to_read(batch, small)).await? {
+            Hold::By(HeldBy::Tracker(_)) if batch.events() == 0 && self.newest.offset < region.sector >> 3 => Ok(()),
+            Hold::By(HeldBy::Tracker(held)) if batch.events() == 0 && self.releases(batch, held) => Ok(()),
+            Hold::By(held_by) => {
+                self.pressed = true;
+                Err(AppendError::Full { held_by })
+            }
+            Hold::Nothing => Ok(()),
+        }
+    }
+
+    /// Whether this batch moves the tracker behind all events of the oldest sector.
+    fn releases(&self, batch: &Batch<'_>, held: Tracker) -> bool {
+        (0..batch.len()).any(|index| {
+            matches!(batch.entry(index).map(|entry| entry.op), Some(Op::Track { tracker, position })
+                if tracker == held && position >= self.oldest_last)
+        })
+    }
+
     /// Opens the next sector. Events leave one sector free for the snapshots that upkeep may need.
     async fn next_sector(&mut self, events: bool, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
         if let Hold::By(held_by) = self.prepare_next(scratch).await? {
+            let reserve = self.newest.events == self.newest.carried && self.oldest.0 < self.newest.sequence;
+            if !events && reserve && self.newest.carried == 0 && !self.restarted {
+                return self.start_anew(scratch).await;
+            }
             self.pressed = true;
             return Err(AppendError::Full { held_by });
         }

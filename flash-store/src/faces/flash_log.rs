@@ -31,10 +31,14 @@ pub struct FlashLog<F: NorFlash, const SLOTS: usize = 16, const TRACKERS: usize 
     pub(crate) newest: Newest,
     /// The sequence number of the oldest sector in use, and the position of its first event.
     pub(crate) oldest: (u32, Position),
+    /// The position of the last event of the oldest sector, when letting it go was last tried.
+    pub(crate) oldest_last: Position,
     /// Whether the sector after the newest has been prepared, and if so in this life of the memory.
     pub(crate) prepared: Prepared,
     /// How often the sector prepared last has been erased.
     pub(crate) wear: u32,
+    /// The reserve was started anew since the mount: not again before something was let go.
+    pub(crate) restarted: bool,
     /// An event was refused because making room needs upkeep.
     pub(crate) pressed: bool,
     pub(crate) streams: Streams<SLOTS>,
@@ -79,6 +83,8 @@ pub(crate) struct Newest {
     pub(crate) offset: u32,
     /// How many events are in it.
     pub(crate) events: u32,
+    /// How many of these are repeated from the sector before.
+    pub(crate) carried: u32,
     /// How many streams have been given a slot in it.
     pub(crate) slots: u8,
     /// Power may have failed while the frame after `offset` was written: do not write next to it.
@@ -105,6 +111,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             genesis: 0,
             offset: 0,
             events: 0,
+            carried: 0,
             slots: 0,
             torn: true,
             last: None,
@@ -117,8 +124,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             state: State::Unknown,
             newest,
             oldest: (0, Position(1)),
+            oldest_last: Position(u64::MAX),
             prepared: Prepared::No,
             wear: 0,
+            restarted: false,
             pressed: false,
             streams: Streams::new(),
             trackers: Trackers::new(),

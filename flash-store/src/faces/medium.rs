@@ -78,14 +78,17 @@ impl<F: NorFlash> Medium<F> {
         if self.read(at, bytes).await {
             return;
         }
-        // Some of it may be readable: only what is not must count as damaged.
-        let step = self.region.read.max(self.region.word) as usize;
-        let mut at = at;
-        for piece in bytes.chunks_mut(step) {
+        // Some of it may be readable: only the words that are not must count as damaged.
+        let step = self.region.read.max(self.region.word);
+        let (mut at, mut rest) = (at, bytes);
+        while !rest.is_empty() {
+            let to_next = step.saturating_sub(at & step.wrapping_sub(1)) as usize;
+            let (piece, later) = rest.split_at_mut(to_next.min(rest.len()));
             if !self.read(at, piece).await {
                 piece.fill(0);
             }
             at = at.saturating_add(u32::try_from(piece.len()).unwrap_or(u32::MAX));
+            rest = later;
         }
     }
 

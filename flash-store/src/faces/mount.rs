@@ -21,18 +21,19 @@ pub(crate) const LEAST_SCRATCH: u32 = 64;
 /// How many places there are for the second part of a sector's header: after an unclean stop the first may have
 /// been begun with.
 pub(crate) const OPEN_PLACES: u32 = 4;
-/// The least distance of these places.
+/// The most bytes of the second part, and the distance of these places in sectors of 1 KiB and more.
 pub(crate) const OPEN_STRIDE: u32 = 256;
 
-/// Where in a sector the second part of its header can be, by the number of the try.
+/// Where in a sector the second part of its header can be, by the number of the try. Before all tries but the first
+/// stand the marks of a new start: see [`tail`](super::tail).
 pub(crate) fn open_place(region: &Region, number: u32) -> Option<u32> {
     let first = region.words(u32::try_from(PREPARED_BYTES).unwrap_or(32));
-    let stride = align_up(OPEN_STRIDE, region.page.max(region.word));
-    let place = if number == 0 {
-        first
-    } else {
-        align_up(first, stride).saturating_add(stride.saturating_mul(number.saturating_sub(1)))
-    };
+    if number == 0 {
+        return Some(first);
+    }
+    let stride = align_up(OPEN_STRIDE.min(region.sector >> 2), region.page.max(region.word));
+    let start = align_up(first, stride).saturating_add(stride.saturating_mul(number.saturating_sub(1)));
+    let place = start.saturating_add(region.marks());
     (number < OPEN_PLACES && place <= region.sector >> 1).then_some(place)
 }
 
@@ -102,6 +103,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.reader.forget();
         self.chase = None;
         self.pressed = false;
+        self.restarted = false;
         self.state = State::Mounted;
         Ok(())
     }
@@ -284,9 +286,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.streams.clear();
         self.streams.next_use();
         self.trackers.clear();
-        let (mut slots, mut closed) = (0_u8, false);
+        let (mut slots, mut closed, mut carried) = (0_u8, false, 0_u32);
         while let Some(step) = self.medium.step(&mut walk, None, scratch).await.map_err(unmounted)? {
             closed = matches!(step.head, Head::Close);
+            if walk.last.is_some_and(|frame| frame.at == opened.frame.at) {
+                carried = walk.ordinal;
+            }
             match step.head {
                 Head::Track { tracker, position } => {
                     if !self.trackers.set(tracker, position) {
@@ -307,11 +312,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 Head::Open { .. } | Head::Resume { .. } | Head::Close => {}
             }
         }
-        self.take_newest(sequence, &opened, &walk, slots, closed);
+        self.take_newest(&opened, &walk, sequence, slots, closed);
+        self.newest.carried = carried;
         Ok(())
     }
 
-    fn take_newest(&mut self, sequence: u32, opened: &Opened, walk: &Walk, slots: u8, closed: bool) {
+    fn take_newest(&mut self, opened: &Opened, walk: &Walk, sequence: u32, slots: u8, closed: bool) {
         self.newest = Newest {
             sequence,
             seed: walk.seed,
@@ -320,6 +326,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             genesis: opened.genesis,
             offset: walk.offset,
             events: walk.ordinal,
+            carried: 0,
             slots,
             torn: !closed,
             last: walk.last,

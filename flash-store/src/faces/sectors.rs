@@ -7,11 +7,13 @@ use evenkeel_core::{Position, Upkeep};
 
 use super::flash_log::{FlashLog, Newest, Prepared, State};
 use super::mount::{OPEN_PLACES, OPEN_STRIDE, open_place};
+use super::pour::Pour;
+use super::tail::Repeated;
 use super::{NorFlash, face};
 use crate::error::MountError;
 use crate::format::checksum::sector_seed;
-use crate::format::entry::Head;
-use crate::format::frame::{Frame, finish, frame_len, write_head};
+use crate::format::entry::{self, Head};
+use crate::format::frame::{Frame, frame_len, write_head};
 use crate::format::header::{Found, Identity, PREPARED_BYTES, Prepared as Header};
 use crate::retention::Retention;
 
@@ -40,8 +42,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.trackers.clear();
         self.newest.genesis = first;
         self.erase_and_prepare(first, scratch).await.map_err(MountError::Storage)?;
-        self.write_opened(first, 0, Position(1)).await.map_err(MountError::Storage)?;
-        self.find_log(scratch).await
+        match self.write_opened(first, 0, Position(1), None, scratch).await {
+            Ok(_) => self.find_log(scratch).await,
+            Err(AppendError::Storage(error)) => Err(MountError::Storage(error)),
+            Err(_) => Err(MountError::ScratchTooSmall { needed: super::mount::LEAST_SCRATCH }),
+        }
     }
 
     /// Erases the sector for this sequence number and writes the first part of its header.
@@ -66,38 +71,110 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(())
     }
 
-    /// Writes the second part of a sector's header at the given try's place, with the trackers as they stand.
-    async fn write_opened(&mut self, sequence: u32, number: u32, base: Position) -> Result<Frame, F::Error> {
+    /// Writes the second part of a sector's header at the given try's place: with the trackers as they stand, and
+    /// with what could not be repeated in the sector before.
+    async fn write_opened(
+        &mut self,
+        sequence: u32,
+        number: u32,
+        base: Position,
+        carry: Option<Repeated>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Frame, AppendError<F::Error>> {
         let region = self.medium.region;
         let Identity { log, epoch } = self.identity;
         let seed = sector_seed(log, epoch, sequence);
         let place = open_place(&region, number).unwrap_or_default();
-        let mut bytes = [0xFF; OPEN_STRIDE as usize];
+        let (carried, carried_len) = match carry {
+            Some(carry) => self.count_carried(carry, scratch).await?,
+            None => (0, 0),
+        };
+        let mut bytes = [0; OPEN_STRIDE as usize];
         let open = Head::Open { base, genesis: self.newest.genesis, moment: self.moment };
-        let len = self.encode_opened(open, &mut bytes);
-        let padded = finish(&region, seed, place, len, &mut bytes).unwrap_or_default();
-        let before = core::mem::replace(&mut self.state, State::Interrupted);
+        let len = self.encode_opened(open, carried > 0, carried_len, &mut bytes);
+        let head = bytes.get(4..len).unwrap_or_default();
+        let mut pour = Pour::into_checksum(seed, place);
+        self.medium.pour(&mut pour, head).await?;
+        if let Some(carry) = carry {
+            self.pour_carried(&mut pour, carry, carried, scratch).await?;
+        }
         let sector = region.sector_at(sequence);
-        self.medium.write(sector.saturating_add(place), bytes.get(..padded).unwrap_or_default()).await?;
+        let mut pour = Pour::into_flash(sector.saturating_add(place), pour.checksum());
+        if number > 0 {
+            self.mark(sector, place).await?;
+        }
+        let before = core::mem::replace(&mut self.state, State::Interrupted);
+        self.medium.pour(&mut pour, head).await?;
+        if let Some(carry) = carry {
+            self.pour_carried(&mut pour, carry, carried, scratch).await?;
+        }
+        self.medium.drain(&mut pour).await?;
         self.state = before;
-        let end = place.saturating_add(u32::try_from(len).unwrap_or_default());
+        let end = place.saturating_add(u32::try_from(len.saturating_add(carried_len)).unwrap_or_default());
         Ok(Frame { at: place, entries: place, end, ordinal: 0 })
     }
 
-    /// Encodes the frame; what it has room for was settled when the number of trackers was.
-    fn encode_opened(&self, open: Head, bytes: &mut [u8]) -> usize {
+    /// Encodes the frame as far as it is not carried over; there is room for it, as there is for the trackers.
+    fn encode_opened(&self, open: Head, goes_on: bool, carried_len: usize, bytes: &mut [u8]) -> usize {
         let tracks = || self.trackers.iter().map(|(tracker, position)| Head::Track { tracker, position });
         let last = tracks().count();
-        let more = |index: usize| (index < last).then_some(0);
+        let more = |index: usize| (index < last || goes_on).then_some(0);
         let heads = || core::iter::once(open).chain(tracks()).enumerate();
-        let entries = heads().fold(0_usize, |sum, (index, head)| sum.saturating_add(head.len(more(index))));
+        let entries = heads().fold(carried_len, |sum, (index, head)| sum.saturating_add(head.len(more(index))));
         let mut out = ByteWriter::new(bytes);
         let _ = write_head(entries, 0, &mut out);
         for (index, head) in heads() {
             let _ = head.write(more(index), &mut out);
         }
-        debug_assert_eq!(out.len(), frame_len(entries));
+        debug_assert_eq!(out.len().saturating_add(carried_len), frame_len(entries));
         out.len()
+    }
+
+    /// How many entries of a frame are carried over into the next sector, and how many bytes they take there.
+    async fn count_carried(
+        &mut self,
+        carry: Repeated,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(u32, usize), ReadError<F::Error>> {
+        let (mut count, mut bytes) = (0_u32, 0_usize);
+        // The last entry tells no length: what the others tell can only be said when it is known which is the last.
+        for counted in [false, true] {
+            let (total, mut at, mut index) = (count, carry.frame.entries, 0_u32);
+            while let Some(parsed) = self.medium.entry(carry.sector, at, carry.frame.end, scratch).await? {
+                at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
+                let Some(head) = self.carried(parsed.head) else { continue };
+                index = index.saturating_add(1);
+                let told = (index < total).then_some(parsed.payload_len as usize);
+                if counted {
+                    bytes = bytes.saturating_add(head.len(told)).saturating_add(parsed.payload_len as usize);
+                }
+            }
+            count = index;
+        }
+        Ok((count, bytes))
+    }
+
+    async fn pour_carried(
+        &mut self,
+        pour: &mut Pour,
+        carry: Repeated,
+        count: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), AppendError<F::Error>> {
+        let (mut at, mut index) = (carry.frame.entries, 0_u32);
+        while let Some(parsed) = self.medium.entry(carry.sector, at, carry.frame.end, scratch).await? {
+            let start = at.saturating_add(parsed.head_len);
+            at = start.saturating_add(parsed.payload_len);
+            let Some(head) = self.carried(parsed.head) else { continue };
+            index = index.saturating_add(1);
+            let told = (index < count).then_some(parsed.payload_len as usize);
+            let mut bytes = [0; entry::HEAD_BYTES + 8];
+            let mut out = ByteWriter::new(&mut bytes);
+            let _ = head.write(told, &mut out);
+            self.medium.pour(pour, out.written()).await?;
+            self.medium.pour_range(pour, carry.sector, start, at, scratch).await?;
+        }
+        Ok(())
     }
 
     /// Makes the sector after the newest ready to be opened. `Ok(Hold::By(..))` if it still holds what must be kept.
@@ -120,6 +197,15 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 
     /// Opens the sector after the newest, which becomes the newest. It must have been prepared.
     pub(crate) async fn open_next(&mut self, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
+        let carry = self.resume(scratch).await?;
+        self.open_next_with(carry, scratch).await
+    }
+
+    pub(crate) async fn open_next_with(
+        &mut self,
+        carry: Option<Repeated>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), AppendError<F::Error>> {
         let next = self.newest.sequence.saturating_add(1);
         let number = match self.prepared {
             Prepared::Fresh => 0,
@@ -131,23 +217,58 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
             },
         };
-        let base = self.newest.next();
-        let frame = self.write_opened(next, number, base).await.map_err(AppendError::Storage)?;
+        self.open(next, number, carry, scratch).await
+    }
+
+    /// Starts the newest sector anew, when it holds nothing but snapshots and what a header holds: its room was used
+    /// up by power cuts, and there is no other sector.
+    ///
+    /// Nothing is lost, as no history has been let go for these snapshots yet; but if power fails in between, moves
+    /// of trackers that only this sector knows of are forgotten.
+    pub(crate) async fn start_anew(&mut self, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
+        let (sequence, base) = (self.newest.sequence, self.newest.base);
+        self.erase_and_prepare(sequence, scratch).await.map_err(AppendError::Storage)?;
+        self.newest.events = 0;
+        self.newest.base = base;
+        self.open(sequence, 0, None, scratch).await?;
+        self.streams.clear();
+        self.reader.forget();
+        self.chase = None;
+        self.restarted = true;
+        self.prepared = Prepared::No;
+        Ok(())
+    }
+
+    async fn open(
+        &mut self,
+        sequence: u32,
+        number: u32,
+        carry: Option<Repeated>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), AppendError<F::Error>> {
+        let carried = carry.map_or(0, |carry| carry.events);
+        let base = Position(self.newest.next().0.saturating_sub(u64::from(carried)));
+        let frame = self.write_opened(sequence, number, base, carry, scratch).await?;
         let region = self.medium.region;
         self.newest = Newest {
-            sequence: next,
-            seed: sector_seed(self.identity.log, self.identity.epoch, next),
-            sector: region.sector_at(next),
+            sequence,
+            seed: sector_seed(self.identity.log, self.identity.epoch, sequence),
+            sector: region.sector_at(sequence),
             base,
             genesis: self.newest.genesis,
             offset: region.words(frame.end),
-            events: 0,
+            events: carried,
+            carried,
             slots: 0,
             torn: false,
             last: Some(frame),
         };
         self.prepared = Prepared::No;
         self.streams.clear_slots();
+        if carry.is_some() {
+            // Where its streams appeared last has changed: it is looked up when it is needed.
+            self.streams.clear();
+        }
         Ok(())
     }
 
@@ -163,7 +284,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let tried =
             self.medium.programmed_end(sector, first, end, scratch).await?.saturating_add(self.medium.region.word);
         for number in 1..OPEN_PLACES {
-            if open_place(&self.medium.region, number).is_some_and(|place| place >= tried) {
+            let start =
+                open_place(&self.medium.region, number).and_then(|place| place.checked_sub(self.medium.region.marks()));
+            if start.is_some_and(|start| start >= tried) {
                 return Ok(Some(number));
             }
         }
@@ -179,6 +302,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         let next = self.first_opened_after(sequence, scratch).await?;
         let last = next.1.previous();
+        self.oldest_last = last;
         match self.retention {
             Retention::Refuse => return Ok(Hold::By(HeldBy::Policy)),
             Retention::OverwriteAcknowledged(required) => {
@@ -192,6 +316,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         self.oldest = next;
         self.pressed = false;
+        self.restarted = false;
         Ok(Hold::Nothing)
     }
 

@@ -1,20 +1,51 @@
 //! Going on after an unclean stop.
+//!
+//! Power may have failed while the last frame was written. What stands behind it cannot be trusted: a word whose
+//! programming had just begun reads erased now and something else later. Nor can the last frame itself, if it
+//! verifies: its last word may be the one that was cut, and read well only today. So the writer leaves that place,
+//! names it in a resume record, and repeats the last frame there; a reader takes whichever of the two it can read.
+//!
+//! That place may have been tried before, by a start that was cut off just when it programmed its first word, so that
+//! nothing of it can be seen. So the first words that a new start programs are expendable: two marks, whose content
+//! means nothing. Only behind them stands what must be read again. If one of them cannot be seen later, the other
+//! still tells that what follows was begun with; it takes three cuts at three certain words, one after another, to
+//! hide a try altogether.
+//!
+//! This happens with the first append after a mount, so that a device that restarts again and again without
+//! appending wears nothing out.
 
 use evenkeel_core::bytes::ByteWriter;
 use evenkeel_core::error::{AppendError, ReadError};
 use evenkeel_core::scratch::Scratch;
 
 use super::flash_log::{FlashLog, State};
+use super::mount::{OPEN_PLACES, open_place};
+use super::pour::Pour;
+use super::sectors::Hold;
 use super::{NorFlash, face};
-use crate::format::checksum::Checksum;
-use crate::format::entry::Head;
+use crate::error::MountError;
+use crate::format::entry::{Head, Named};
 use crate::format::frame::{self, Frame, write_head};
 use crate::region::align_up;
+use crate::sabotage::{self, Break};
 
 /// The most bytes before the entries that a resume frame repeats.
 const RESUME_HEAD: usize = frame::HEAD_BYTES + 8;
-/// Bytes copied at once; whole words of every size.
-const CHUNK: usize = 64;
+/// How often a last frame that verified once is read again before it is given up.
+const TRIES: u32 = 8;
+
+/// The last frame of a sector, to be repeated: its entries without an older resume record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repeated {
+    pub(crate) sector: u32,
+    pub(crate) frame: Frame,
+    /// How many of its entries are events.
+    pub(crate) events: u32,
+    /// It begins with the second part of the sector's header.
+    opens: bool,
+    /// The streams of all its events are known, so that it can be repeated in another sector.
+    nameable: bool,
+}
 
 #[face]
 impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
@@ -23,163 +54,227 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         match self.state {
             State::Mounted => Ok(()),
             State::Unknown => Err(ReadError::NotMounted),
-            State::Interrupted => match self.find_log(scratch).await {
-                Ok(()) => Ok(()),
-                Err(crate::error::MountError::Storage(error)) => {
-                    self.state = State::Interrupted;
-                    Err(ReadError::Storage(error))
-                }
-                Err(_) => Err(ReadError::NotMounted),
-            },
+            State::Interrupted => self.mount_again(scratch).await,
         }
     }
 
-    /// Before the first append after an unclean stop: leaves the place where a write may have been cut, and repeats
-    /// the last frame, which may rest on a word that was just being programmed.
-    ///
-    /// Does nothing if there is no room for it in this sector: then the next sector's base tells how many events
-    /// this one has.
-    pub(crate) async fn resume(&mut self, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
-        if !self.newest.torn || torn_tail_rule_is_off() {
-            self.newest.torn = false;
-            return Ok(());
+    async fn mount_again(&mut self, scratch: &mut Scratch<'_>) -> Result<(), ReadError<F::Error>> {
+        match self.find_log(scratch).await {
+            Ok(()) => Ok(()),
+            Err(MountError::Storage(error)) => {
+                self.state = State::Interrupted;
+                Err(ReadError::Storage(error))
+            }
+            Err(_) => Err(ReadError::NotMounted),
         }
-        let region = self.medium.region;
-        let (sector, frontier) = (self.newest.sector, self.newest.offset);
+    }
+
+    /// Sees to it, before the first append after an unclean stop, that what has been read will stay.
+    ///
+    /// Answers what is still to be repeated, in the next sector, if this one has no room for it.
+    pub(crate) async fn resume(
+        &mut self,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Repeated>, AppendError<F::Error>> {
+        if !self.newest.torn {
+            return Ok(None);
+        }
+        if sabotage::is_on(Break::TornTailRule) {
+            self.newest.torn = false;
+            return Ok(None);
+        }
+        let last = self.last_to_repeat(scratch).await?;
+        let frontier = self.newest.offset;
+        let free = self.untouched_behind(frontier, scratch).await?;
+        let written = match last {
+            Some(last) if last.opens => self.open_again(&last, free, scratch).await?,
+            last => self.write_resume(frontier, free, last, scratch).await?,
+        };
+        self.newest.torn = false;
+        match written {
+            Some(frame) => {
+                self.newest.offset = self.medium.region.words(frame.end);
+                self.newest.last = Some(frame);
+                Ok(None)
+            }
+            None => {
+                self.newest.offset = self.medium.region.sector;
+                Ok(last.filter(|last| last.nameable && !last.opens))
+            }
+        }
+    }
+
+    /// As [`resume`](Self::resume), and repeats what this sector has no room for by opening the next one, if that can
+    /// be had now.
+    pub(crate) async fn secure(&mut self, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
+        let Some(carry) = self.resume(scratch).await? else { return Ok(()) };
+        self.newest.torn = true; // until it is repeated
+        if let Hold::Nothing = self.prepare_next(scratch).await? {
+            return self.open_next_with(Some(carry), scratch).await;
+        }
+        Ok(())
+    }
+
+    /// Where, behind its marks, no write can have been begun: behind all that reads as programmed, behind what the frame cut off claims
+    /// to reach, and one word further, which may read as erased and not be.
+    async fn untouched_behind(&mut self, frontier: u32, scratch: &mut Scratch<'_>) -> Result<u32, ReadError<F::Error>> {
+        let (region, sector) = (self.medium.region, self.newest.sector);
         let seen = self.medium.programmed_end(sector, frontier, region.sector, scratch).await?;
         let reach = self.medium.reach(sector, frontier, scratch).await?;
         let free = region.words(seen).max(reach).saturating_add(region.word);
-        let place = align_up(free, region.page.max(region.word));
-        let last = match self.newest.last {
-            Some(last) => self.repeatable(last, scratch).await?,
-            None => None,
-        };
-        self.newest.offset = place.min(region.sector);
-        match self.repeat(frontier, place, last, scratch).await? {
-            Some(frame) => {
-                self.newest.offset = region.words(frame.end);
-                self.newest.last = Some(frame);
-            }
-            None => self.newest.offset = region.sector,
-        }
-        self.newest.torn = false;
-        Ok(())
+        let place = align_up(free, region.page.max(region.word)).saturating_add(region.marks());
+        // Further on a reader would not look for it.
+        let found = place.saturating_sub(seen) <= region.leap();
+        Ok(if found { place } else { region.sector })
     }
 
-    /// The entries of the last frame that are worth repeating: all but an older resume entry before them.
+    /// The last frame. If it cannot be read any more, memory is made to agree, but the positions of its events are
+    /// not given to others: somebody may have seen them.
+    async fn last_to_repeat(&mut self, scratch: &mut Scratch<'_>) -> Result<Option<Repeated>, AppendError<F::Error>> {
+        let counted = self.newest.next();
+        for _ in 0..TRIES {
+            let Some(last) = self.newest.last else { break };
+            let (sector, seed) = (self.newest.sector, self.newest.seed);
+            scratch.bytes_mut(); // read it anew
+            if let Some(frame) = self.medium.frame(sector, seed, last.at, scratch).await? {
+                return Ok(Some(self.repeatable(sector, frame, scratch).await?));
+            }
+        }
+        self.mount_again(scratch).await?;
+        let lost = counted.since(self.newest.next());
+        self.newest.events = self.newest.events.saturating_add(u32::try_from(lost).unwrap_or(u32::MAX));
+        Ok(None)
+    }
+
     async fn repeatable(
         &mut self,
-        last: Frame,
+        sector: u32,
+        frame: Frame,
         scratch: &mut Scratch<'_>,
-    ) -> Result<Option<Frame>, ReadError<F::Error>> {
-        let (sector, seed) = (self.newest.sector, self.newest.seed);
-        let Some(frame) = self.medium.frame(sector, seed, last.at, scratch).await? else { return Ok(None) };
-        let parsed = self.medium.entry(sector, frame.entries, frame.end, scratch).await?;
-        Ok(match parsed {
-            Some(parsed) if matches!(parsed.head, Head::Resume { .. }) => {
-                Some(Frame { entries: frame.entries.saturating_add(parsed.head_len), ..frame })
+    ) -> Result<Repeated, ReadError<F::Error>> {
+        let mut repeated = Repeated { sector, frame, events: 0, opens: false, nameable: true };
+        let mut at = frame.entries;
+        while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
+            at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
+            match parsed.head {
+                Head::Resume { .. } => repeated.frame.entries = at,
+                Head::Open { .. } => repeated.opens = true,
+                head if head.is_event() => {
+                    repeated.events = repeated.events.saturating_add(1);
+                    repeated.nameable &= self.carried(head).is_some();
+                }
+                _ => {}
             }
-            _ => Some(frame),
-        })
+        }
+        Ok(repeated)
     }
 
     /// Writes the resume frame; `None` if it does not fit this sector.
-    async fn repeat(
+    async fn write_resume(
         &mut self,
         frontier: u32,
         place: u32,
-        last: Option<Frame>,
+        last: Option<Repeated>,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Frame>, AppendError<F::Error>> {
-        let region = self.medium.region;
-        let (from, to, ordinal) = match last {
-            Some(last) => (last.entries, last.end, last.ordinal),
-            None => (0, 0, self.newest.events.to_le_bytes()[0]),
-        };
-        let repeated = to.saturating_sub(from);
-        let resume = Head::Resume { frontier };
+        let [next, ..] = self.newest.events.to_le_bytes();
+        let none = Frame { at: 0, entries: 0, end: 0, ordinal: next };
+        let frame = last.map_or(none, |last| last.frame);
+        let repeated = frame.end.saturating_sub(frame.entries);
         let more = (repeated > 0).then_some(0);
+        let resume = Head::Resume { frontier };
         let entries = resume.len(more).saturating_add(repeated as usize);
         let mut head = [0; RESUME_HEAD];
         let mut out = ByteWriter::new(&mut head);
-        let _ = write_head(entries, ordinal, &mut out).and_then(|()| resume.write(more, &mut out));
-        let head_len = out.len();
-        let end = place.saturating_add(u32::try_from(head_len).unwrap_or(u32::MAX)).saturating_add(repeated);
-        if region.words(end) > region.sector {
-            return Ok(None);
-        }
-        let mut crc = Checksum::of_frame(self.newest.seed, place);
-        crc.update(head.get(4..head_len).unwrap_or_default());
-        self.each_piece(from, to, scratch, |piece| crc.update(piece)).await?;
-        if let Some(bytes) = head.get_mut(..4) {
-            bytes.copy_from_slice(&crc.stored().to_le_bytes());
-        }
-        self.state = State::Interrupted;
-        self.copy(place, head.get(..head_len).unwrap_or_default(), from, to, scratch).await?;
-        self.state = State::Mounted;
-        let body = u32::try_from(head_len.saturating_sub(resume.len(more))).unwrap_or_default();
-        Ok(Some(Frame { at: place, entries: place.saturating_add(body), end, ordinal }))
+        let _ = write_head(entries, frame.ordinal, &mut out).and_then(|()| resume.write(more, &mut out));
+        let body = out.len().saturating_sub(resume.len(more));
+        self.write_copy(place, out.written(), body, frame, scratch).await
     }
 
-    /// Writes `head` and then the bytes `from..to` of the newest sector to `place`, in as few writes as the small
-    /// buffer allows: nothing of it counts before the last one, as the CRC is over all.
-    async fn copy(
+    /// Writes the second part of the sector's header once more, at the next of its places.
+    async fn open_again(
+        &mut self,
+        last: &Repeated,
+        free: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Frame>, AppendError<F::Error>> {
+        let region = self.medium.region;
+        for number in 1..OPEN_PLACES {
+            let Some(place) = open_place(&region, number) else { break };
+            if place < free {
+                continue;
+            }
+            let entries = last.frame.end.saturating_sub(last.frame.entries) as usize;
+            let mut head = [0; RESUME_HEAD];
+            let mut out = ByteWriter::new(&mut head);
+            let _ = write_head(entries, last.frame.ordinal, &mut out);
+            let body = out.len();
+            return self.write_copy(place, out.written(), body, last.frame, scratch).await;
+        }
+        self.write_resume(self.newest.offset, free, None, scratch).await
+    }
+
+    /// Writes a frame of `head`, of which the first entry starts at `body`, and the entries of another frame.
+    async fn write_copy(
         &mut self,
         place: u32,
         head: &[u8],
-        from: u32,
-        to: u32,
+        body: usize,
+        of: Frame,
         scratch: &mut Scratch<'_>,
-    ) -> Result<(), AppendError<F::Error>> {
+    ) -> Result<Option<Frame>, AppendError<F::Error>> {
         let region = self.medium.region;
-        let (sector, limit) = (self.newest.sector, self.newest.sector.saturating_add(region.sector));
-        let mut chunk = [0xFF; CHUNK];
-        let mut out = ByteWriter::new(&mut chunk);
-        let _ = out.slice(head);
-        let (mut at, mut place) = (from, sector.saturating_add(place));
-        while at < to || !out.is_empty() {
-            let room = u32::try_from(out.room()).unwrap_or_default().min(to.saturating_sub(at));
-            if room > 0 {
-                let bytes = self.medium.window(sector.saturating_add(at), 1, limit, scratch).await?;
-                let bytes = bytes.get(..bytes.len().min(room as usize)).unwrap_or_default();
-                let _ = out.slice(bytes);
-                at = at.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-                if out.room() > 0 && at < to {
-                    continue;
-                }
+        let count = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let end = place.saturating_add(count(head.len())).saturating_add(of.end.saturating_sub(of.entries));
+        if region.words(end) > region.sector {
+            return Ok(None);
+        }
+        let sector = self.newest.sector;
+        let body_bytes = head.get(4..).unwrap_or_default();
+        let mut pour = Pour::into_checksum(self.newest.seed, place);
+        self.medium.pour(&mut pour, body_bytes).await?;
+        self.medium.pour_range(&mut pour, sector, of.entries, of.end, scratch).await?;
+        let mut pour = Pour::into_flash(sector.saturating_add(place), pour.checksum());
+        self.mark(sector, place).await?;
+        self.state = State::Interrupted;
+        self.medium.pour(&mut pour, body_bytes).await?;
+        self.medium.pour_range(&mut pour, sector, of.entries, of.end, scratch).await?;
+        self.medium.drain(&mut pour).await?;
+        self.state = State::Mounted;
+        Ok(Some(Frame { at: place, entries: place.saturating_add(count(body)), end, ordinal: of.ordinal }))
+    }
+
+    /// Programs the marks of a new start right before `place`: each with a command of its own, so that a cut hits one.
+    pub(crate) async fn mark(&mut self, sector: u32, place: u32) -> Result<(), AppendError<F::Error>> {
+        let word = self.medium.region.word;
+        let zeros = [0; 32];
+        let zeros = zeros.get(..word as usize).unwrap_or_default();
+        let mut at = sector.saturating_add(place).saturating_sub(self.medium.region.marks());
+        let before = core::mem::replace(&mut self.state, State::Interrupted);
+        while at < sector.saturating_add(place) {
+            self.medium.write(at, zeros).await.map_err(AppendError::Storage)?;
+            at = at.saturating_add(word);
+        }
+        self.state = before;
+        Ok(())
+    }
+
+    /// The entry, of a frame to be repeated in another sector, as it stands there: with its stream named in full.
+    /// `None` if it need not be repeated.
+    pub(crate) fn carried(&mut self, head: Head) -> Option<Head> {
+        match head {
+            Head::Event { slot, version_low } => {
+                let known = self.streams.by_slot(slot)?;
+                let low = known.version.0.to_le_bytes()[0].wrapping_sub(version_low);
+                let version = evenkeel_core::Version(known.version.0.wrapping_sub(u32::from(low)));
+                let named = Named { kind: known.kind, schema: known.schema, stream: known.stream, version, back: 1 };
+                Some(Head::Inline { named })
             }
-            let len = region.words(u32::try_from(out.len()).unwrap_or_default());
-            self.medium
-                .write(place, chunk.get(..len as usize).unwrap_or_default())
-                .await
-                .map_err(AppendError::Storage)?;
-            place = place.saturating_add(len);
-            chunk = [0xFF; CHUNK];
-            out = ByteWriter::new(&mut chunk);
+            Head::Introduction { named, .. } | Head::Inline { named } => {
+                Some(Head::Inline { named: Named { back: 1, ..named } })
+            }
+            Head::Snapshot { named } => Some(Head::Snapshot { named: Named { back: 1, ..named } }),
+            _ => None,
         }
-        Ok(())
     }
-
-    async fn each_piece(
-        &mut self,
-        from: u32,
-        to: u32,
-        scratch: &mut Scratch<'_>,
-        mut take: impl FnMut(&[u8]),
-    ) -> Result<(), ReadError<F::Error>> {
-        let (sector, limit) = (self.newest.sector, self.newest.sector.saturating_add(self.medium.region.sector));
-        let mut at = from;
-        while at < to {
-            let bytes = self.medium.window(sector.saturating_add(at), 1, limit, scratch).await?;
-            let bytes = bytes.get(..bytes.len().min(to.saturating_sub(at) as usize)).unwrap_or_default();
-            take(bytes);
-            at = at.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-        }
-        Ok(())
-    }
-}
-
-/// A deliberate break for tests, to see that they catch it: see the feature `sabotage`.
-fn torn_tail_rule_is_off() -> bool {
-    crate::sabotage::is_on(crate::sabotage::Break::TornTailRule)
 }

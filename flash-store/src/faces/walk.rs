@@ -4,9 +4,10 @@ use evenkeel_core::error::ReadError;
 use evenkeel_core::scratch::Scratch;
 
 use super::medium::Medium;
+use super::mount::{OPEN_PLACES, open_place};
 use super::{NorFlash, face};
 use crate::format::entry::{self, Head, Parsed};
-use crate::format::frame::Frame;
+use crate::format::frame::{Claim, Frame};
 use crate::region::align_up;
 
 /// A place in a sector, and what has been learnt on the way there.
@@ -21,11 +22,20 @@ pub(crate) struct Walk {
     pub(crate) ordinal: u32,
     /// The frame come through last.
     pub(crate) last: Option<Frame>,
+    /// Whether the frame come through last was (a try of) the second part of the sector's header.
+    behind_header: bool,
     frame: Option<Frame>,
     ahead: Option<Frame>,
     at: u32,
     repeated: u32,
+    /// How many more bytes may be checked in looking for frames behind damage.
+    budget: u32,
 }
+
+/// How many events can be missing before a frame that is looked for behind damage.
+const LIKELY_EVENTS: u8 = 64;
+/// How many bytes one walk may check in looking for frames behind damage.
+const CHECKED_BEHIND_DAMAGE: u32 = 64 * 1024;
 
 /// An entry come by.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +50,20 @@ pub(crate) struct Step {
 impl Walk {
     /// Starts at this offset, with `ordinal` events before it.
     pub(crate) fn new(sector: u32, seed: u32, offset: u32) -> Self {
-        Self { sector, seed, offset, ordinal: 0, last: None, frame: None, ahead: None, at: 0, repeated: 0 }
+        let budget = CHECKED_BEHIND_DAMAGE;
+        Self {
+            budget,
+            sector,
+            seed,
+            offset,
+            ordinal: 0,
+            last: None,
+            behind_header: false,
+            frame: None,
+            ahead: None,
+            at: 0,
+            repeated: 0,
+        }
     }
 }
 
@@ -145,13 +168,15 @@ impl<F: NorFlash> Medium<F> {
         }
         let mut found = match walk.ahead.take() {
             Some(frame) => Some(frame),
-            None => self.frame_from(walk, walk.offset, end, scratch).await?,
+            None => self.frame_from(walk, walk.offset, walk.behind_header, end, scratch).await?,
         };
         while let Some(frame) = found {
             let after = self.region.words(frame.end);
+            let header = (0..OPEN_PLACES).any(|number| open_place(&self.region, number) == Some(frame.at));
+            walk.behind_header = header;
             let follower = match end {
                 Some(end) if after >= end => None,
-                _ => self.frame_from(walk, after, end, scratch).await?,
+                _ => self.frame_from(walk, after, header, end, scratch).await?,
             };
             if let Some(next) = follower {
                 // A frame that looked torn after an unclean stop may verify later: whoever resumed then tells.
@@ -171,8 +196,9 @@ impl<F: NorFlash> Medium<F> {
     /// The frame at `at`, or the first behind it.
     async fn frame_from(
         &mut self,
-        walk: &Walk,
+        walk: &mut Walk,
         at: u32,
+        behind_header: bool,
         end: Option<u32>,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Frame>, ReadError<F::Error>> {
@@ -180,12 +206,58 @@ impl<F: NorFlash> Medium<F> {
             return Ok(Some(frame));
         }
         let end = end.unwrap_or(self.region.sector);
+        if behind_header {
+            if let Some(frame) = self.opened_behind(walk, at, end, scratch).await? {
+                return Ok(Some(frame));
+            }
+        }
+        let end = self.written_end(walk.sector, at, end, scratch).await?;
         let resumed = self.resumed_behind(walk, at, end, scratch).await?;
         match resumed {
             Some((frame, frontier)) if frontier == at => Ok(Some(frame)),
             Some((frame, _)) => Ok(self.damaged_behind(walk, at, frame.at, scratch).await?.or(Some(frame))),
             None => self.damaged_behind(walk, at, end, scratch).await,
         }
+    }
+
+    /// Where what was written behind `at` ends, as far as erased stretches tell: one that is longer than what an
+    /// unclean stop can leave between two frames is the end.
+    async fn written_end(
+        &mut self,
+        sector: u32,
+        at: u32,
+        end: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<u32, ReadError<F::Error>> {
+        let quiet = self.region.quiet();
+        let mut seen = at;
+        while seen < end {
+            let next = self.programmed_end(sector, seen, seen.saturating_add(quiet), scratch).await?;
+            if next <= seen {
+                break;
+            }
+            seen = next;
+        }
+        Ok(seen.min(end))
+    }
+
+    /// The second part of the sector's header, if it was written once more behind `at`.
+    async fn opened_behind(
+        &mut self,
+        walk: &Walk,
+        at: u32,
+        end: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Frame>, ReadError<F::Error>> {
+        for number in 1..OPEN_PLACES {
+            let Some(place) = open_place(&self.region, number).filter(|place| *place >= at && *place < end) else {
+                continue;
+            };
+            if let Some(frame) = self.frame(walk.sector, walk.seed, place, scratch).await? {
+                return Ok(Some(frame));
+            }
+        }
+        Ok(None)
     }
 
     /// The first frame behind `at` that resumes after an unclean stop, with the frontier that it names.
@@ -197,25 +269,13 @@ impl<F: NorFlash> Medium<F> {
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<(Frame, u32)>, ReadError<F::Error>> {
         let page = self.region.page.max(self.region.word);
-        let reach = self.reach(walk.sector, at, scratch).await?;
         let mut place = align_up(at.saturating_add(1), page);
         while place < end {
-            if place > reach
-                && self
-                    .erased_between(
-                        walk.sector,
-                        at.max(place.saturating_sub(page)),
-                        place.saturating_add(page),
-                        scratch,
-                    )
-                    .await?
-            {
-                return Ok(None);
-            }
-            if let Some(claim) = self.claim(walk.sector, place, scratch).await? {
+            let resumed = place.saturating_add(self.region.marks());
+            if let Some(claim) = self.claim(walk.sector, resumed, scratch).await? {
                 let tag = self.entry(walk.sector, claim.body.saturating_add(1), claim.end, scratch).await?;
                 if let Some(Parsed { head: Head::Resume { frontier }, .. }) = tag {
-                    if let Some(frame) = self.frame(walk.sector, walk.seed, place, scratch).await? {
+                    if let Some(frame) = self.frame(walk.sector, walk.seed, resumed, scratch).await? {
                         return Ok(Some((frame, frontier)));
                     }
                 }
@@ -225,41 +285,44 @@ impl<F: NorFlash> Medium<F> {
         Ok(None)
     }
 
-    /// The first frame behind damage at `at` that verifies, up to `end`. Bounded: at most as many bytes as two
-    /// sectors have are checked for it.
+    /// The first frame behind damage at `at` that verifies, up to `end`.
+    ///
+    /// Bounded for hostile content: a walk checks only so many bytes for it.
     async fn damaged_behind(
         &mut self,
-        walk: &Walk,
+        walk: &mut Walk,
         at: u32,
         end: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Frame>, ReadError<F::Error>> {
         let word = self.region.word;
-        let mut budget = self.region.sector.saturating_mul(2);
-        let reach = self.reach(walk.sector, at, scratch).await?;
-        let stretch = self.region.page.max(word).saturating_mul(2);
-        // The place that the damaged frame claims to end at is the likeliest.
-        let mut place = reach.max(at.saturating_add(word));
-        let mut likely = place > at.saturating_add(word);
-        while place < end {
+        let mut place = at.saturating_add(word);
+        while place < end && walk.budget > 0 {
             if let Some(claim) = self.claim(walk.sector, place, scratch).await? {
-                budget = budget.saturating_sub(claim.end.saturating_sub(place));
-                if let Some(frame) = self.frame(walk.sector, walk.seed, place, scratch).await? {
-                    return Ok(Some(frame));
+                if self.is_likely(walk, &claim, scratch).await? {
+                    walk.budget = walk.budget.saturating_sub(claim.end.saturating_sub(place));
+                    if let Some(frame) = self.frame(walk.sector, walk.seed, place, scratch).await? {
+                        return Ok(Some(frame));
+                    }
                 }
-                if budget == 0 {
-                    return Ok(None);
-                }
-            } else if !likely
-                && place >= reach
-                && self.erased_between(walk.sector, place, place.saturating_add(stretch), scratch).await?
-            {
-                return Ok(None);
             }
-            place = if likely { at.saturating_add(word) } else { place.saturating_add(word) };
-            likely = false;
+            place = place.saturating_add(word);
         }
         Ok(None)
+    }
+
+    /// Whether what claims to be a frame would follow soon after what has been read.
+    async fn is_likely(
+        &mut self,
+        walk: &Walk,
+        claim: &Claim,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<bool, ReadError<F::Error>> {
+        let limit = walk.sector.saturating_add(self.region.sector);
+        let bytes = self.window(walk.sector.saturating_add(claim.body), 1, limit, scratch).await?;
+        let [expected, ..] = walk.ordinal.to_le_bytes();
+        let ahead = bytes.first().map_or(0, |ordinal| ordinal.wrapping_sub(expected));
+        Ok(ahead < LIKELY_EVENTS || ahead.wrapping_neg() < LIKELY_EVENTS)
     }
 
     /// How far the frame that was begun at `at` may have reached, as far as it can be told: up to the end that it

@@ -1,0 +1,111 @@
+//! Writing a frame that stands nowhere in memory as a whole: pieces made here and pieces copied within the flash.
+
+use evenkeel_core::error::{AppendError, ReadError};
+use evenkeel_core::scratch::Scratch;
+
+use super::medium::Medium;
+use super::{NorFlash, face};
+use crate::format::checksum::Checksum;
+
+/// Bytes written at once; whole words of every size.
+const CHUNK: usize = 64;
+
+/// A frame poured out piece by piece, twice: first into its checksum, then, headed by that, into the flash.
+///
+/// It takes several writes, and nothing of it counts before the last, as the CRC in front is over all of it.
+pub(crate) struct Pour {
+    chunk: [u8; CHUNK],
+    len: usize,
+    /// Where in the region the chunk goes.
+    place: u32,
+    /// The checksum, in the first pass.
+    crc: Option<Checksum>,
+}
+
+impl Pour {
+    /// The first pass: of the frame at this offset of a sector with this seed.
+    pub(crate) fn into_checksum(seed: u32, offset: u32) -> Self {
+        Self { chunk: [0xFF; CHUNK], len: 0, place: 0, crc: Some(Checksum::of_frame(seed, offset)) }
+    }
+
+    /// The second pass: to this place in the region, behind the checksum.
+    pub(crate) fn into_flash(place: u32, crc: u32) -> Self {
+        let mut chunk = [0xFF; CHUNK];
+        if let Some(front) = chunk.first_chunk_mut() {
+            *front = crc.to_le_bytes();
+        }
+        Self { chunk, len: 4, place, crc: None }
+    }
+
+    /// The checksum, at the end of the first pass.
+    pub(crate) fn checksum(self) -> u32 {
+        self.crc.map_or(0, Checksum::stored)
+    }
+}
+
+#[face]
+impl<F: NorFlash> Medium<F> {
+    /// Pours bytes.
+    pub(crate) async fn pour(&mut self, pour: &mut Pour, bytes: &[u8]) -> Result<(), AppendError<F::Error>> {
+        if let Some(crc) = &mut pour.crc {
+            crc.update(bytes);
+            return Ok(());
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = pour.chunk.get_mut(pour.len..).unwrap_or_default();
+            let (now, later) = rest.split_at(rest.len().min(room.len()));
+            if let Some(room) = room.get_mut(..now.len()) {
+                room.copy_from_slice(now);
+            }
+            pour.len = pour.len.saturating_add(now.len());
+            rest = later;
+            if pour.len >= CHUNK {
+                self.drain(pour).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Pours the bytes `from..to` of the sector that starts at `sector`.
+    pub(crate) async fn pour_range(
+        &mut self,
+        pour: &mut Pour,
+        sector: u32,
+        from: u32,
+        to: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), AppendError<F::Error>> {
+        let limit = sector.saturating_add(self.region.sector);
+        let mut at = from;
+        while at < to {
+            let mut piece = [0; CHUNK];
+            let taken = {
+                let bytes = self.window(sector.saturating_add(at), 1, limit, scratch).await?;
+                let len = bytes.len().min(to.saturating_sub(at) as usize).min(CHUNK);
+                match (piece.get_mut(..len), bytes.get(..len)) {
+                    (Some(piece), Some(bytes)) => piece.copy_from_slice(bytes),
+                    _ => return Err(AppendError::from(ReadError::NotMounted)),
+                }
+                len
+            };
+            self.pour(pour, piece.get(..taken).unwrap_or_default()).await?;
+            at = at.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
+        }
+        Ok(())
+    }
+
+    /// Writes what is left in the chunk, padded to whole words.
+    pub(crate) async fn drain(&mut self, pour: &mut Pour) -> Result<(), AppendError<F::Error>> {
+        if pour.crc.is_some() || pour.len == 0 {
+            return Ok(());
+        }
+        let len = self.region.words(u32::try_from(pour.len).unwrap_or_default());
+        let bytes = pour.chunk;
+        self.write(pour.place, bytes.get(..len as usize).unwrap_or_default()).await.map_err(AppendError::Storage)?;
+        pour.place = pour.place.saturating_add(len);
+        pour.chunk = [0xFF; CHUNK];
+        pour.len = 0;
+        Ok(())
+    }
+}
