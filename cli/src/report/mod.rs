@@ -19,6 +19,8 @@ mod text;
 mod timeline;
 mod wear;
 
+pub(crate) use text::grouped;
+
 /// What a report shows. All texts are plain: they are escaped where they are put into the page.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Report {

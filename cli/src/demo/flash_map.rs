@@ -1,0 +1,211 @@
+//! What lies where in an image of the flash: format version 1, read from the outside.
+//!
+//! ```text
+//! sector   = prepared frame* rest
+//! prepared = magic "EK" u16, version u8, geometry u8 u8 u16, log u16, epoch u64, sequence u32, erases u24, crc u32
+//! frame    = crc u32, length varint, ordinal u8, entry*, padding to whole words with FF
+//! ```
+//!
+//! What does not verify is shown as torn, up to the next place where a frame does. Nothing is trusted.
+
+use evenkeel_core::bytes::ByteReader;
+
+use crate::report::{Class, Role, Sector, Segment};
+
+/// Bytes of a sector, and of a word, of the demo's flash.
+pub(crate) const SECTOR: usize = 4096;
+const WORD: usize = 4;
+const PREPARED: usize = 32;
+
+/// Reads every sector of an image; `erases` are the counts of the chip itself.
+pub(crate) fn sectors(image: &[u8], erases: &[u32]) -> Vec<Sector> {
+    let parsed = || image.chunks_exact(SECTOR).map(parse);
+    let opened = || parsed().filter(|sector| sector.opened).filter_map(|sector| sector.sequence);
+    let (oldest, newest) = (opened().min(), opened().max());
+    parsed()
+        .enumerate()
+        .map(|(index, Parsed { sequence, opened, segments })| {
+            let role = match sequence {
+                None => Role::Free,
+                Some(_) if !opened => Role::Prepared,
+                _ if sequence == newest => Role::Head,
+                _ if sequence == oldest => Role::Oldest,
+                Some(_) => Role::Kept,
+            };
+            let erases = erases.get(index).copied().unwrap_or_default();
+            Sector { sequence: sequence.map(u64::from), erases, role, segments }
+        })
+        .collect()
+}
+
+/// A sector as found.
+struct Parsed {
+    sequence: Option<u32>,
+    /// It holds records, or could.
+    opened: bool,
+    segments: Vec<Segment>,
+}
+
+fn parse(bytes: &[u8]) -> Parsed {
+    let mut segments = Vec::new();
+    let Some((sequence, seed)) = header(bytes) else {
+        if let Some(end) = programmed(bytes, 0) {
+            segments.push(segment(0, end, Class::Torn));
+        }
+        return Parsed { sequence: None, opened: false, segments };
+    };
+    segments.push(segment(0, PREPARED, Class::Header));
+    let (mut at, mut opened, mut kinds) = (PREPARED, false, [0; 0x60]);
+    while let Some(end) = programmed(bytes, at) {
+        let next = (at..end).step_by(WORD).find_map(|start| Some((start, frame(bytes, start, seed)?)));
+        let (start, frame_end) = next.unwrap_or((end, end));
+        if start > at {
+            segments.push(segment(at, start, Class::Torn));
+        }
+        if frame_end > start {
+            opened |= entries(bytes, start, frame_end, &mut kinds, &mut segments).is_some_and(|first| first == OPEN);
+        }
+        at = frame_end.next_multiple_of(WORD).max(start);
+    }
+    Parsed { sequence: Some(sequence), opened, segments }
+}
+
+fn segment(start: usize, end: usize, class: Class) -> Segment {
+    Segment { start: start as u32, len: end.saturating_sub(start) as u32, class }
+}
+
+/// Where the last programmed word from `at` on ends; `None` if all of them are erased.
+fn programmed(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    let last = rest.iter().rposition(|byte| *byte != 0xFF)?;
+    Some((at + last + 1).next_multiple_of(WORD))
+}
+
+/// The sequence of a sector with a valid header, and what its frames are seeded with.
+fn header(bytes: &[u8]) -> Option<(u32, u32)> {
+    let header = bytes.get(..PREPARED)?;
+    let mut input = ByteReader::new(header);
+    if input.slice(3)? != b"EK\x01" {
+        return None;
+    }
+    input.slice(4)?;
+    let identity = input.slice(10)?;
+    let sequence = input.u32()?;
+    input.slice(3)?;
+    let seed = crc([identity, &sequence.to_le_bytes()]);
+    (stored(crc([header.get(..24)?])) == input.u32()?).then_some((sequence, seed))
+}
+
+/// Where the frame at `start` ends, if there is one.
+fn frame(bytes: &[u8], start: usize, seed: u32) -> Option<usize> {
+    let mut input = ByteReader::new(bytes.get(start..)?);
+    let told = input.u32()?;
+    let len = usize::try_from(input.varint()?).ok()?;
+    let body = input.slice(len)?;
+    let end = bytes.len() - input.rest().len();
+    let checked = bytes.get(start + 4..end)?;
+    (body.len() >= 2 && stored(crc([&(seed ^ start as u32).to_le_bytes(), checked])) == told).then_some(end)
+}
+
+const MORE: u8 = 0x80;
+const INTRODUCTION: u8 = 0x60;
+const INLINE: u8 = 0x61;
+const SNAPSHOT: u8 = 0x62;
+const TRACK: u8 = 0x63;
+const OPEN: u8 = 0x64;
+const RESUME: u8 = 0x65;
+const CLOSE: u8 = 0x66;
+
+/// Adds what stands in the frame from `start` to `end`; answers the tag of its first entry.
+fn entries(bytes: &[u8], start: usize, end: usize, kinds: &mut [u8; 0x60], segments: &mut Vec<Segment>) -> Option<u8> {
+    let mut input = ByteReader::new(bytes.get(start..end)?);
+    input.u32()?;
+    input.varint()?;
+    input.u8()?;
+    let (mut from, mut first) = (start, None);
+    while let Some(tag) = input.u8() {
+        first = first.or(Some(tag & !MORE));
+        let class = entry(tag & !MORE, &mut input, kinds);
+        let payload = matches!(class, Some(Class::Event(_) | Class::Snapshot));
+        match (class, tag & MORE != 0) {
+            (None, _) => break,
+            (Some(_), true) if payload => {
+                let len = input.varint().and_then(|len| usize::try_from(len).ok());
+                if len.and_then(|len| input.slice(len)).is_none() {
+                    break;
+                }
+            }
+            (Some(_), true) => {}
+            (Some(_), false) => {
+                input.slice(input.rest().len());
+            }
+        }
+        // What stands before the first entry, and the padding behind the last, is counted with them.
+        let rest = input.rest().len();
+        let to = if rest == 0 { end.next_multiple_of(WORD) } else { end - rest };
+        segments.push(segment(from, to, class.unwrap_or(Class::Tracker)));
+        from = to;
+    }
+    if from < end {
+        segments.push(segment(from, end.next_multiple_of(WORD), Class::Torn));
+    }
+    first
+}
+
+/// Reads the head of an entry behind its tag: what it is.
+fn entry(tag: u8, input: &mut ByteReader<'_>, kinds: &mut [u8; 0x60]) -> Option<Class> {
+    let named = |input: &mut ByteReader<'_>| {
+        let kind = input.u8()?;
+        input.u8()?;
+        (0..3).try_for_each(|_| input.varint().map(drop))?;
+        Some(kind)
+    };
+    Some(match tag {
+        INTRODUCTION => {
+            let slot = input.u8()?;
+            let kind = named(input)?;
+            *kinds.get_mut(usize::from(slot))? = kind;
+            Class::Event(kind)
+        }
+        INLINE => Class::Event(named(input)?),
+        SNAPSHOT => {
+            named(input)?;
+            Class::Snapshot
+        }
+        TRACK => {
+            input.u8()?;
+            input.varint()?;
+            Class::Tracker
+        }
+        OPEN => {
+            (0..4).try_for_each(|_| input.varint().map(drop))?;
+            Class::Header
+        }
+        RESUME => {
+            input.varint()?;
+            Class::Tracker
+        }
+        CLOSE => Class::Tracker,
+        slot => {
+            input.u8()?;
+            Class::Event(*kinds.get(usize::from(slot))?)
+        }
+    })
+}
+
+/// The CRC-32 of ISO-HDLC, bit by bit: there is little to check.
+fn crc<const N: usize>(parts: [&[u8]; N]) -> u32 {
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
+    };
+    !parts.into_iter().flatten().fold(u32::MAX, step)
+}
+
+/// As it is stored: never all zeros or all ones.
+fn stored(crc: u32) -> u32 {
+    match crc {
+        0 => 1,
+        u32::MAX => u32::MAX - 1,
+        crc => crc,
+    }
+}
