@@ -16,6 +16,8 @@ use crate::report::{Class, Role, Sector, Segment};
 pub(crate) const SECTOR: usize = 4096;
 const WORD: usize = 4;
 const PREPARED: usize = 32;
+/// The most words that mark a new start.
+const MARKS: usize = 2;
 
 /// Reads every sector of an image; `erases` are the counts of the chip itself.
 pub(crate) fn sectors(image: &[u8], erases: &[u32]) -> Vec<Sector> {
@@ -59,8 +61,12 @@ fn parse(bytes: &[u8]) -> Parsed {
     while let Some(end) = programmed(bytes, at) {
         let next = (at..end).step_by(WORD).find_map(|start| Some((start, frame(bytes, start, seed)?)));
         let (start, frame_end) = next.unwrap_or((end, end));
-        if start > at {
-            segments.push(segment(at, start, Class::Torn));
+        let torn = if frame_end > start { before_marks(bytes, at, start) } else { start };
+        if torn > at {
+            segments.push(segment(at, torn, Class::Torn));
+        }
+        if start > torn {
+            segments.push(segment(torn, start, Class::Tracker));
         }
         if frame_end > start {
             opened |= entries(bytes, start, frame_end, &mut kinds, &mut segments).is_some_and(|first| first == OPEN);
@@ -79,6 +85,13 @@ fn programmed(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = bytes.get(at..)?;
     let last = rest.iter().rposition(|byte| *byte != 0xFF)?;
     Some((at + last + 1).next_multiple_of(WORD))
+}
+
+/// Where the marks of a new start begin that stand right before a frame: words of zeros, which no frame begins with.
+fn before_marks(bytes: &[u8], at: usize, start: usize) -> usize {
+    let between = bytes.get(at..start).unwrap_or_default();
+    let marks = between.rchunks_exact(WORD).take(MARKS).take_while(|word| **word == [0; WORD]).count();
+    start - marks * WORD
 }
 
 /// The sequence of a sector with a valid header, and what its frames are seeded with.
@@ -207,5 +220,110 @@ fn stored(crc: u32) -> u32 {
         0 => 1,
         u32::MAX => u32::MAX - 1,
         crc => crc,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_core::{Aggregate, Epoch, Kind, Log, LogId, Root, Snapshot, Tracker};
+    use evenkeel_flash_store::{FlashLog, Identity, Region, Retention};
+    use evenkeel_host_sim::flash::{Cut, Nrf52840Flash, TornWord};
+
+    use super::*;
+
+    const REGION: Region = Region::new::<Nrf52840Flash>(0..4 * SECTOR as u32).word_by_word();
+
+    #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+    struct Count(u32);
+
+    impl Aggregate for Count {
+        const KIND: Kind = Kind(9);
+        type Event = u32;
+        fn apply(&mut self, by: &u32) {
+            self.0 += by;
+        }
+    }
+
+    impl Snapshot for Count {
+        const SCHEMA: u8 = 1;
+    }
+
+    fn log<'b>(flash: &Nrf52840Flash, scratch: &'b mut [u8; 256]) -> Log<'b, FlashLog<Nrf52840Flash>> {
+        let mut log = FlashLog::new(flash.clone(), REGION, Retention::Refuse);
+        let identity = Identity { log: LogId(3), epoch: Epoch::new(1, 77) };
+        log.mount_or_format(identity, scratch).unwrap();
+        Log::mount(log, scratch).unwrap()
+    }
+
+    fn count(sectors: &[Sector], class: Class) -> usize {
+        sectors.iter().flat_map(|sector| &sector.segments).filter(|segment| segment.class == class).count()
+    }
+
+    /// Segments rise, do not overlap, and cover all that is programmed.
+    fn check(image: &[u8], sectors: &[Sector]) {
+        for (bytes, sector) in image.chunks(SECTOR).zip(sectors) {
+            let mut end = 0;
+            for Segment { start, len, .. } in &sector.segments {
+                assert!(*start == end && *len > 0, "{sector:?}");
+                end = start + len;
+            }
+            assert!(bytes[end as usize..].iter().all(|byte| *byte == 0xFF), "{sector:?}");
+        }
+    }
+
+    #[test]
+    fn every_record_of_a_log_is_found() {
+        let flash = Nrf52840Flash::blank(4);
+        let mut scratch = [0; 256];
+        let mut log = log(&flash, &mut scratch);
+        let mut roots = [7, 1 << 40].map(Root::<Count>::new);
+        for by in 0..600 {
+            log.execute(&mut roots[by as usize % 2], |_| Ok::<_, ()>([by, 1])).unwrap();
+        }
+        log.take_snapshot(&roots[0]).unwrap();
+        log.acknowledge(Tracker(0), log.bounds().last()).unwrap();
+        log.maintain::<(Count,)>().unwrap();
+        let image = flash.image();
+        let sectors = sectors(&image, &flash.erase_counts());
+        check(&image, &sectors);
+        // The first append after a boot keeps a word clear of the place where the last write may have been cut off.
+        assert_eq!((count(&sectors, Class::Event(9)), count(&sectors, Class::Torn)), (1_200, 1));
+        assert!(count(&sectors, Class::Snapshot) == 1 && count(&sectors, Class::Tracker) > 0);
+        let roles: Vec<_> = sectors.iter().map(|sector| sector.role).collect();
+        assert_eq!(roles, [Role::Oldest, Role::Kept, Role::Head, Role::Prepared]);
+        assert_eq!(sectors.iter().map(|sector| sector.erases).collect::<Vec<_>>(), flash.erase_counts());
+    }
+
+    #[test]
+    fn what_a_cut_has_torn_is_shown_as_torn() {
+        let flash = Nrf52840Flash::blank(4);
+        let mut root = Root::<Count>::new(7);
+        {
+            let mut scratch = [0; 256];
+            let mut log = log(&flash, &mut scratch);
+            log.execute(&mut root, |_| Ok::<_, ()>([1])).unwrap();
+            flash.arm(Cut { word: TornWord::BytePrefix(2), ..Cut::after(1) });
+            log.execute(&mut root, |_| Ok::<_, ()>([2])).unwrap_err();
+        }
+        flash.power_on();
+        let mut scratch = [0; 256];
+        log(&flash, &mut scratch).execute(&mut root, |_| Ok::<_, ()>([3])).unwrap();
+        let image = flash.image();
+        let sectors = sectors(&image, &flash.erase_counts());
+        check(&image, &sectors);
+        assert!(count(&sectors, Class::Torn) >= 1 && count(&sectors, Class::Event(9)) >= 2, "{sectors:?}");
+    }
+
+    #[test]
+    fn any_bytes_can_be_shown() {
+        let flash = Nrf52840Flash::blank(4);
+        for seed in 0..20 {
+            flash.scramble(seed);
+            let mut image = flash.image();
+            image[..7].copy_from_slice(b"EK\x01\x0C\x22\x04\x00");
+            let sectors = sectors(&image, &[]);
+            assert!(sectors.iter().all(|sector| sector.role == Role::Free));
+            check(&image, &sectors);
+        }
     }
 }

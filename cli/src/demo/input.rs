@@ -73,7 +73,7 @@ fn observations(file: &Path, bytes: &[u8], first_hour: u32) -> Result<Vec<Observ
     let mut rows: Vec<Observation> = Vec::new();
     for (index, record) in reader.records().enumerate() {
         let Ok(record) = record else { return Err(malformed(index as u64 + 1, "not CSV in UTF-8")) };
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = line_of(bytes, record.position());
         if index == 0 && !record.iter().any(|field| field.contains(|letter: char| letter.is_ascii_digit())) {
             continue;
         }
@@ -90,6 +90,13 @@ fn observations(file: &Path, bytes: &[u8], first_hour: u32) -> Result<Vec<Observ
         rows.push(Observation { hour, ambient });
     }
     if rows.is_empty() { Err(InputError::Empty(file.to_path_buf())) } else { Ok(rows) }
+}
+
+/// The number of the line in which a record starts; the reader's own count is off after empty lines.
+fn line_of(bytes: &[u8], position: Option<&csv::Position>) -> u64 {
+    let from = position.map_or(0, |position| usize::try_from(position.byte()).unwrap_or(usize::MAX));
+    let empty = bytes.iter().skip(from).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    1 + bytes.iter().take(from.saturating_add(empty)).filter(|byte| **byte == b'\n').count() as u64
 }
 
 #[cfg(test)]

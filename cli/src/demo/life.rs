@@ -60,6 +60,8 @@ pub(crate) struct CutNote {
     pub(crate) activity: Activity,
     /// What was interrupted.
     pub(crate) op: FlashOp,
+    /// It struck right after another, within a few words of the boot.
+    pub(crate) again: bool,
 }
 
 /// Everything outside of the device, which its power cuts do not touch.
@@ -136,8 +138,8 @@ impl World {
     /// Writes down that power was cut in the life before.
     fn note_cut(&mut self, flash: &Nrf52840Flash) {
         let op = flash.last_struck().map_or(FlashOp::Read, |struck| struck.op);
-        self.cuts.push(CutNote { hour: self.hour, activity: self.activity, op });
-        self.plan.struck();
+        let again = self.plan.struck();
+        self.cuts.push(CutNote { hour: self.hour, activity: self.activity, op, again });
         self.gateway.connection_lost();
         self.progress.set_message(self.cuts.len().to_string());
     }
@@ -190,7 +192,7 @@ impl Running<'_, '_> {
             self.world.activity = Activity::Recording;
             self.world.plan.sample(self.flash, index);
             self.record(&sample)?;
-            if sample.hour % UPKEEP_HOURS == 0 {
+            if sample.hour.is_multiple_of(UPKEEP_HOURS) {
                 self.upkeep()?;
             }
         }

@@ -15,6 +15,8 @@ mod input;
 mod life;
 mod plan;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod witness;
 

@@ -84,15 +84,12 @@ impl CutPlan {
         Self { groups, due: Vec::new(), armed: None, following: 0, left: cuts, last_sample, rng }
     }
 
-    /// How many cuts have not struck yet.
-    pub(crate) fn left(&self) -> u32 {
-        self.left
-    }
-
-    /// A cut has struck.
-    pub(crate) fn struck(&mut self) {
+    /// A cut has struck; answers whether it followed right on another.
+    pub(crate) fn struck(&mut self) -> bool {
         self.left = self.left.saturating_sub(1);
-        self.following = self.armed.take().map_or(0, |group| group.followers);
+        let group = self.armed.take();
+        self.following = group.map_or(0, |group| group.followers);
+        group.is_some_and(|group| group.when == Activity::Recovery)
     }
 
     /// The device boots.
@@ -110,9 +107,7 @@ impl CutPlan {
             self.groups.pop_front();
         }
         if sample >= self.last_sample {
-            if self.left > 0 {
-                self.arm(flash, 0, Group { sample, when: Activity::Recording, followers: 0 });
-            }
+            self.arm(flash, 0, Group { sample, when: Activity::Recording, followers: 0 });
         } else if let Some(group) = self.next_due(Activity::Recording) {
             let after = self.rng.below(AHEAD);
             self.arm(flash, after, group);
@@ -149,7 +144,11 @@ impl CutPlan {
         Some(self.due.remove(index))
     }
 
+    /// At the last sample all that are left strike, whichever they were meant to be: some may then be due for nothing.
     fn arm(&mut self, flash: &Nrf52840Flash, after: u64, group: Group) {
+        if self.left == 0 {
+            return;
+        }
         flash.arm(Cut::random(after, flash.profile().word, &mut self.rng));
         self.armed = Some(group);
     }
@@ -184,7 +183,8 @@ mod tests {
             };
             match hour() {
                 Ok(()) => sample += 1,
-                Err(_) => {
+                Err(error) => {
+                    assert_eq!(error, evenkeel_host_sim::flash::SimError::PowerLost);
                     struck.push(sample);
                     plan.struck();
                     flash.power_on();
@@ -192,7 +192,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!((plan.left(), flash.armed()), (0, None));
+        assert_eq!((plan.left, flash.armed()), (0, None));
         struck
     }
 

@@ -106,7 +106,7 @@ fn rows(run: &mut Run, verdict: &Verdict) -> Vec<Row> {
         )
         .headline(),
         Row::new("power cuts survived", grouped(verdict.cuts.into()), by_activity(&run.world.cuts)).headline(),
-        Row::new("words and erases torn", by_op(&run.world.cuts), "what the cuts struck in the middle of"),
+        Row::new("torn by them", by_op(&run.world.cuts), right_after(&run.world.cuts)),
         Row::new(
             "flash bytes per event",
             per(counters.bytes_programmed, events),
@@ -180,6 +180,11 @@ fn doing(activity: Activity) -> &'static str {
 fn by_op(cuts: &[CutNote]) -> String {
     let erases = cuts.iter().filter(|cut| cut.op == FlashOp::Erase).count() as u64;
     format!("{} + {}", grouped(cuts.len() as u64 - erases), grouped(erases))
+}
+
+fn right_after(cuts: &[CutNote]) -> String {
+    let again = cuts.iter().filter(|cut| cut.again).count() as u64;
+    format!("words + erases; {} of them right after the cut before", grouped(again))
 }
 
 fn parameters(run: &Run, args: &DemoArgs) -> Vec<(String, String)> {
