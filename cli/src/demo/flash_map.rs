@@ -61,12 +61,10 @@ fn parse(bytes: &[u8]) -> Parsed {
     while let Some(end) = programmed(bytes, at) {
         let next = (at..end).step_by(WORD).find_map(|start| Some((start, frame(bytes, start, seed)?)));
         let (start, frame_end) = next.unwrap_or((end, end));
-        let torn = if frame_end > start { before_marks(bytes, at, start) } else { start };
-        if torn > at {
-            segments.push(segment(at, torn, Class::Torn));
-        }
-        if start > torn {
-            segments.push(segment(torn, start, Class::Tracker));
+        let marks = if frame_end > start { before_marks(bytes, at, start) } else { start };
+        gap(bytes, at, marks, &mut segments);
+        if start > marks {
+            segments.push(segment(marks, start, Class::Tracker));
         }
         if frame_end > start {
             opened |= entries(bytes, start, frame_end, &mut kinds, &mut segments).is_some_and(|first| first == OPEN);
@@ -78,6 +76,16 @@ fn parse(bytes: &[u8]) -> Parsed {
 
 fn segment(start: usize, end: usize, class: Class) -> Segment {
     Segment { start: start as u32, len: end.saturating_sub(start) as u32, class }
+}
+
+/// Adds what lies between two frames: the remains of a write, and what was kept clear of them.
+fn gap(bytes: &[u8], from: usize, to: usize, segments: &mut Vec<Segment>) {
+    let torn = bytes.get(..to).and_then(|bytes| programmed(bytes, from)).unwrap_or(from);
+    for (start, end, class) in [(from, torn, Class::Torn), (torn, to, Class::Free)] {
+        if end > start {
+            segments.push(segment(start, end, class));
+        }
+    }
 }
 
 /// Where the last programmed word from `at` on ends; `None` if all of them are erased.
@@ -286,8 +294,7 @@ mod tests {
         let image = flash.image();
         let sectors = sectors(&image, &flash.erase_counts());
         check(&image, &sectors);
-        // The first append after a boot keeps a word clear of the place where the last write may have been cut off.
-        assert_eq!((count(&sectors, Class::Event(9)), count(&sectors, Class::Torn)), (1_200, 1));
+        assert_eq!((count(&sectors, Class::Event(9)), count(&sectors, Class::Torn)), (1_200, 0));
         assert!(count(&sectors, Class::Snapshot) == 1 && count(&sectors, Class::Tracker) > 0);
         let roles: Vec<_> = sectors.iter().map(|sector| sector.role).collect();
         assert_eq!(roles, [Role::Oldest, Role::Kept, Role::Head, Role::Prepared]);

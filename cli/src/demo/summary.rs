@@ -58,7 +58,7 @@ impl Summary {
                 "After {} power cuts, each of the {} events that were acknowledged as durable was collected exactly \
                  once, and the aggregates replayed from them equal those in the device.",
                 grouped(self.verdict.cuts.into()),
-                grouped(self.verdict.events)
+                grouped(run.world.ledger.borrow().acknowledged().count() as u64)
             )
         } else {
             run.complaint(&self.verdict).unwrap_or_default()

@@ -16,8 +16,11 @@ fn live(args: &DemoArgs) -> Run {
     run
 }
 
-/// What happens to the collector's file, and the counts that have to come of it: lost, duplicated, phantom, twin.
-const SABOTAGE: [(&str, &str, (u64, u64, u64, bool)); 8] = [
+/// Acknowledged events lost, events duplicated, phantoms, and whether the twin is equal.
+type Counts = (u64, u64, u64, bool);
+
+/// What happens to the collector's file, and what has to come of it.
+const SABOTAGE: [(&str, &str, Counts); 8] = [
     ("nothing", "select 1", (0, 0, 0, true)),
     ("an event that the device has let go is removed", "delete from events where position = 50", (1, 0, 0, false)),
     (

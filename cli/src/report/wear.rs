@@ -74,8 +74,9 @@ fn scale(out: &mut String, least: u32, most: u32) {
         let _ = writeln!(
             out,
             "<li><svg viewBox=\"0 0 18 14\" aria-hidden=\"true\"><rect width=\"18\" height=\"14\" fill=\"{}\"/></svg>{count} \
-             erases</li>",
-            colour(share(count, least, most))
+             {}</li>",
+            colour(share(count, least, most)),
+            if count == 1 { "erase" } else { "erases" }
         );
     }
     out.push_str("</ul>\n");
