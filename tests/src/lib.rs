@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What the cross-crate suites share.
+
+pub mod oracle;

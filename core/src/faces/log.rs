@@ -120,7 +120,15 @@ impl<'b, R: RecordManager> Log<'b, R> {
             match record.map(|record| root.replay(&record)) {
                 Some(Ok(())) => {}
                 Some(Err(ReplayError::Codec(error))) => return Err(ReadError::Codec(error).into()),
-                Some(Err(_)) | None => return Err(LoadError::Incomplete { after }),
+                Some(Err(_)) => return Err(LoadError::Incomplete { after }),
+                None => {
+                    // After an unclean stop an event whose append never returned can be there and then be gone.
+                    let head = self.records.head(root.id(), &mut self.scratch).await?;
+                    if head.is_some_and(|head| head.version == after) {
+                        break;
+                    }
+                    return Err(if head.is_none() { LoadError::NotFound } else { LoadError::Incomplete { after } });
+                }
             }
         }
         Ok(root)

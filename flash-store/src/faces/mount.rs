@@ -18,6 +18,12 @@ use crate::table::{Known, version_after};
 /// The smallest scratch buffer that a log can be mounted with.
 pub(crate) const LEAST_SCRATCH: u32 = 64;
 
+/// How often a log is looked for whose newest header reads differently every time.
+const TRIES: u32 = 16;
+
+/// How often the last frame is read again at a mount after an unclean stop.
+const STEADY_READS: u32 = 2;
+
 /// How many places there are for the second part of a sector's header: after an unclean stop the first may have
 /// been begun with.
 pub(crate) const OPEN_PLACES: u32 = 4;
@@ -85,8 +91,16 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.state = State::Unknown;
         self.medium.unreadable = None;
         self.check_region(scratch)?;
-        let (identity, newest) = self.find_newest(scratch).await?;
-        self.take_up(identity, newest, scratch).await
+        let mut tried = 0_u32;
+        loop {
+            let (identity, newest) = self.find_newest(scratch).await?;
+            tried = tried.saturating_add(1);
+            match self.take_up(identity, newest, scratch).await {
+                // A header that was just being written may read well the one time and not the next.
+                Err(MountError::Foreign) if tried < TRIES => {}
+                done => return done,
+            }
+        }
     }
 
     /// Takes up the log whose newest sector this is.
@@ -97,7 +111,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         scratch: &mut Scratch<'_>,
     ) -> Result<(), MountError<F::Error>> {
         self.identity = identity;
-        self.read_newest(sequence, scratch).await?;
+        self.read_newest(sequence, None, scratch).await?;
+        if !self.reads_steadily(scratch).await.map_err(unmounted)? {
+            return Err(MountError::Foreign);
+        }
         self.find_oldest(scratch).await.map_err(unmounted)?;
         self.find_prepared(scratch).await.map_err(unmounted)?;
         self.reader.forget();
@@ -106,6 +123,20 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.restarted = false;
         self.state = State::Mounted;
         Ok(())
+    }
+
+    /// Whether the last frame reads well every time: if not, it was being written when power failed, and the next try
+    /// may as well find it unfinished.
+    async fn reads_steadily(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, ReadError<F::Error>> {
+        let Newest { sector, seed, last, torn, .. } = self.newest;
+        let Some(last) = last.filter(|_| torn) else { return Ok(true) };
+        for _ in 0..STEADY_READS {
+            scratch.bytes_mut(); // read it anew
+            if self.medium.frame(sector, seed, last.at, scratch).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Looks at the headers of the sector with this index. A first part that does not verify is made up for by a
@@ -148,15 +179,20 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let region = self.medium.region;
         let sector = region.sector_at(sequence);
         let seed = sector_seed(identity.log, identity.epoch, sequence);
+        let mut found = None;
         for number in 0..OPEN_PLACES {
             let Some(place) = open_place(&region, number) else { break };
             let Some(frame) = self.medium.frame(sector, seed, place, scratch).await? else { continue };
             let parsed = self.medium.entry(sector, frame.entries, frame.end, scratch).await?;
             if let Some(Head::Open { base, genesis, moment }) = parsed.map(|parsed| parsed.head) {
-                return Ok(Some(Opened { frame, base, genesis, moment }));
+                found = Some(Opened { frame, base, genesis, moment });
+                // One that was given up may verify all the same: then nothing stands behind it.
+                if self.medium.frame(sector, seed, region.words(frame.end), scratch).await?.is_some() {
+                    break;
+                }
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// The newest sector: the last one of the run that starts at the first sector of the region.
@@ -279,7 +315,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// Reads the newest sector through: its streams, its trackers, its end.
-    async fn read_newest(&mut self, sequence: u32, scratch: &mut Scratch<'_>) -> Result<(), MountError<F::Error>> {
+    ///
+    /// With `ceiling` it is taken to end there: what stands behind has been given up.
+    pub(crate) async fn read_newest(
+        &mut self,
+        sequence: u32,
+        ceiling: Option<u32>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), MountError<F::Error>> {
         let opened = self.opened(self.identity, sequence, scratch).await.map_err(unmounted)?;
         let Some(opened) = opened else { return Err(MountError::Foreign) };
         let mut walk = self.walk(sequence, opened.frame.at);
@@ -287,7 +330,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.streams.next_use();
         self.trackers.clear();
         let (mut slots, mut closed, mut carried) = (0_u8, false, 0_u32);
-        while let Some(step) = self.medium.step(&mut walk, None, scratch).await.map_err(unmounted)? {
+        while let Some(step) = self.medium.step(&mut walk, ceiling, scratch).await.map_err(unmounted)? {
             closed = matches!(step.head, Head::Close);
             if walk.last.is_some_and(|frame| frame.at == opened.frame.at) {
                 carried = walk.ordinal;

@@ -128,7 +128,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let Some(Listed { stream, version, kind, schema }) = listed else {
                 return Ok(Some(gap(wanted, wanted)));
             };
-            let payload = self.payload(sector, at, len, scratch).await?;
+            let Some(payload) = self.payload(sector, at, len, scratch).await? else {
+                return Ok(Some(gap(wanted, wanted)));
+            };
             let record = Record { stream, kind, version, schema, position: Some(wanted), payload };
             return Ok(Some(Notification::Event(record)));
         }
@@ -165,7 +167,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut sequence = sequence;
         while sequence < self.newest.sequence {
             if let Some(opened) = self.opened(self.identity, sequence, scratch).await? {
-                let walk = self.walk(sequence, opened.frame.at);
+                let walk = self.walk_from(sequence, &opened, scratch).await?;
                 return Ok(Place { sequence, base: opened.base, walk });
             }
             sequence = sequence.saturating_add(1);

@@ -20,21 +20,31 @@ pub(crate) struct Pour {
     place: u32,
     /// The checksum, in the first pass.
     crc: Option<Checksum>,
+    /// How many bytes the frame is still to get; what is poured beyond is spilt.
+    left: usize,
+    spilt: bool,
 }
 
 impl Pour {
-    /// The first pass: of the frame at this offset of a sector with this seed.
-    pub(crate) fn into_checksum(seed: u32, offset: u32) -> Self {
-        Self { chunk: [0xFF; CHUNK], len: 0, place: 0, crc: Some(Checksum::of_frame(seed, offset)) }
+    /// The first pass: of the frame at this offset of a sector with this seed, that has `len` bytes behind its CRC.
+    pub(crate) fn into_checksum(seed: u32, offset: u32, len: usize) -> Self {
+        let crc = Some(Checksum::of_frame(seed, offset));
+        Self { chunk: [0xFF; CHUNK], len: 0, place: 0, crc, left: len, spilt: false }
     }
 
-    /// The second pass: to this place in the region, behind the checksum.
-    pub(crate) fn into_flash(place: u32, crc: u32) -> Self {
+    /// The second pass: to this place in the region, `len` bytes behind the checksum.
+    pub(crate) fn into_flash(place: u32, crc: u32, len: usize) -> Self {
         let mut chunk = [0xFF; CHUNK];
         if let Some(front) = chunk.first_chunk_mut() {
             *front = crc.to_le_bytes();
         }
-        Self { chunk, len: 4, place, crc: None }
+        Self { chunk, len: 4, place, crc: None, left: len, spilt: false }
+    }
+
+    /// Whether just as many bytes were poured as were announced: a source that rests on weak cells may read as more
+    /// entries the one time, and fewer the next.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.left == 0 && !self.spilt
     }
 
     /// The checksum, at the end of the first pass.
@@ -47,6 +57,10 @@ impl Pour {
 impl<F: NorFlash> Medium<F> {
     /// Pours bytes.
     pub(crate) async fn pour(&mut self, pour: &mut Pour, bytes: &[u8]) -> Result<(), AppendError<F::Error>> {
+        let taken = bytes.len().min(pour.left);
+        pour.spilt |= taken < bytes.len();
+        pour.left = pour.left.saturating_sub(taken);
+        let bytes = bytes.get(..taken).unwrap_or_default();
         if let Some(crc) = &mut pour.crc {
             crc.update(bytes);
             return Ok(());

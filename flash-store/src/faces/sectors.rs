@@ -17,6 +17,9 @@ use crate::format::frame::{Frame, frame_len, write_head};
 use crate::format::header::{Found, Identity, PREPARED_BYTES, Prepared as Header};
 use crate::retention::Retention;
 
+/// How often a sector is tried to be opened before the flash is taken to be worn out.
+const OPEN_ATTEMPTS: u32 = 8;
+
 /// What stands in the way of letting the oldest sector go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hold {
@@ -40,9 +43,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.state = State::Unknown;
         self.identity = identity;
         self.trackers.clear();
-        self.newest.genesis = first;
+        (self.newest.genesis, self.newest.base, self.newest.events) = (first, Position(1), 0);
         self.erase_and_prepare(first, scratch).await.map_err(MountError::Storage)?;
-        match self.write_opened(first, 0, Position(1), None, scratch).await {
+        match self.write_opened(first, 0, None, scratch).await {
             Ok(_) => self.find_log(scratch).await,
             Err(AppendError::Storage(error)) => Err(MountError::Storage(error)),
             Err(_) => Err(MountError::ScratchTooSmall { needed: super::mount::LEAST_SCRATCH }),
@@ -72,15 +75,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// Writes the second part of a sector's header at the given try's place: with the trackers as they stand, and
-    /// with what could not be repeated in the sector before.
+    /// with what could not be repeated in the sector before. `None` if it does not read back.
     async fn write_opened(
         &mut self,
         sequence: u32,
         number: u32,
-        base: Position,
         carry: Option<Repeated>,
         scratch: &mut Scratch<'_>,
-    ) -> Result<Frame, AppendError<F::Error>> {
+    ) -> Result<Option<Frame>, AppendError<F::Error>> {
         let region = self.medium.region;
         let Identity { log, epoch } = self.identity;
         let seed = sector_seed(log, epoch, sequence);
@@ -90,16 +92,21 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             None => (0, 0),
         };
         let mut bytes = [0; OPEN_STRIDE as usize];
+        let base = self.base_with(carry);
         let open = Head::Open { base, genesis: self.newest.genesis, moment: self.moment };
         let len = self.encode_opened(open, carried > 0, carried_len, &mut bytes);
         let head = bytes.get(4..len).unwrap_or_default();
-        let mut pour = Pour::into_checksum(seed, place);
+        let total = head.len().saturating_add(carried_len);
+        let mut pour = Pour::into_checksum(seed, place, total);
         self.medium.pour(&mut pour, head).await?;
         if let Some(carry) = carry {
             self.pour_carried(&mut pour, carry, carried, scratch).await?;
         }
+        if !pour.is_exact() || carry.is_some_and(|carry| carry.events > 0 && carried == 0) {
+            return Ok(None);
+        }
         let sector = region.sector_at(sequence);
-        let mut pour = Pour::into_flash(sector.saturating_add(place), pour.checksum());
+        let mut pour = Pour::into_flash(sector.saturating_add(place), pour.checksum(), total);
         if number > 0 {
             self.mark(sector, place).await?;
         }
@@ -111,7 +118,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.medium.drain(&mut pour).await?;
         self.state = before;
         let end = place.saturating_add(u32::try_from(len.saturating_add(carried_len)).unwrap_or_default());
-        Ok(Frame { at: place, entries: place, end, ordinal: 0 })
+        let frame = self.medium.frame(sector, seed, place, scratch).await?;
+        Ok(frame.filter(|frame| frame.end == end))
     }
 
     /// Encodes the frame as far as it is not carried over; there is room for it, as there is for the trackers.
@@ -206,18 +214,34 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         carry: Option<Repeated>,
         scratch: &mut Scratch<'_>,
     ) -> Result<(), AppendError<F::Error>> {
-        let next = self.newest.sequence.saturating_add(1);
-        let number = match self.prepared {
-            Prepared::Fresh => 0,
-            _ => match self.untouched_place(next, scratch).await? {
-                Some(number) => number,
-                None => {
-                    self.erase_and_prepare(next, scratch).await.map_err(AppendError::Storage)?;
-                    0
+        let sequence = self.newest.sequence.saturating_add(1);
+        let mut carry = carry;
+        for attempt in 0..OPEN_ATTEMPTS {
+            let number = match self.prepared {
+                Prepared::Fresh => 0,
+                _ => match self.untouched_place(sequence, scratch).await? {
+                    Some(number) => number,
+                    None => {
+                        self.erase_and_prepare(sequence, scratch).await.map_err(AppendError::Storage)?;
+                        0
+                    }
+                },
+            };
+            self.prepared = Prepared::Found;
+            // What is carried over may read differently from one time to the next, or not at all any more. Then its
+            // positions stay without events.
+            if let Some(last) = carry {
+                if attempt > OPEN_PLACES || !self.still_reads(&last, self.newest.sequence, scratch).await? {
+                    carry = None;
                 }
-            },
-        };
-        self.open(next, number, carry, scratch).await
+            }
+            if let Some(frame) = self.write_opened(sequence, number, carry, scratch).await? {
+                self.enter(sequence, carry, frame);
+                return Ok(());
+            }
+        }
+        self.state = State::Interrupted;
+        Err(AppendError::Full { held_by: HeldBy::Wear })
     }
 
     /// Starts the newest sector anew, when it holds nothing but snapshots and what a header holds: its room was used
@@ -230,7 +254,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.erase_and_prepare(sequence, scratch).await.map_err(AppendError::Storage)?;
         self.newest.events = 0;
         self.newest.base = base;
-        self.open(sequence, 0, None, scratch).await?;
+        let Some(frame) = self.write_opened(sequence, 0, None, scratch).await? else {
+            self.state = State::Interrupted;
+            return Err(AppendError::Full { held_by: HeldBy::Wear });
+        };
+        self.enter(sequence, None, frame);
         self.streams.clear();
         self.reader.forget();
         self.chase = None;
@@ -239,16 +267,17 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(())
     }
 
-    async fn open(
-        &mut self,
-        sequence: u32,
-        number: u32,
-        carry: Option<Repeated>,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<(), AppendError<F::Error>> {
+    /// The position of the first event of the sector to be opened.
+    fn base_with(&self, carry: Option<Repeated>) -> Position {
+        carry.map_or(self.newest.next(), |carry| carry.first)
+    }
+
+    /// Takes up the sector that this frame has opened.
+    fn enter(&mut self, sequence: u32, carry: Option<Repeated>, frame: Frame) {
+        let base = self.base_with(carry);
         let carried = carry.map_or(0, |carry| carry.events);
-        let base = Position(self.newest.next().0.saturating_sub(u64::from(carried)));
-        let frame = self.write_opened(sequence, number, base, carry, scratch).await?;
+        // Positions that were seen, and whose events then were lost, come in between.
+        let events = u32::try_from(self.newest.next().since(base)).unwrap_or(u32::MAX);
         let region = self.medium.region;
         self.newest = Newest {
             sequence,
@@ -257,7 +286,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             base,
             genesis: self.newest.genesis,
             offset: region.words(frame.end),
-            events: carried,
+            events,
             carried,
             slots: 0,
             torn: false,
@@ -269,7 +298,6 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             // Where its streams appeared last has changed: it is looked up when it is needed.
             self.streams.clear();
         }
-        Ok(())
     }
 
     /// The first place for the second part of the header, of a sector found prepared, at which no try can have been
@@ -281,8 +309,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<Option<u32>, ReadError<F::Error>> {
         let sector = self.medium.region.sector_at(sequence);
         let (first, end) = (open_place(&self.medium.region, 0).unwrap_or_default(), self.medium.region.sector);
-        let tried =
-            self.medium.programmed_end(sector, first, end, scratch).await?.saturating_add(self.medium.region.word);
+        let seen = self.medium.programmed_end(sector, first, end, scratch).await?;
+        let reach = self.reach_of_starts(sector, first, seen, scratch).await?;
+        let tried = seen.max(reach).saturating_add(self.medium.region.word);
         for number in 1..OPEN_PLACES {
             let start =
                 open_place(&self.medium.region, number).and_then(|place| place.checked_sub(self.medium.region.marks()));
@@ -321,7 +350,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// The first sector after this one whose header can be read, with the position of its first event.
-    async fn first_opened_after(
+    pub(crate) async fn first_opened_after(
         &mut self,
         sequence: u32,
         scratch: &mut Scratch<'_>,

@@ -5,6 +5,7 @@ use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{Record, StreamHead, StreamId, Version};
 
 use super::flash_log::FlashLog;
+use super::mount::Opened;
 use super::walk::{Step, Walk};
 use super::{NorFlash, face};
 use crate::format::entry::{Head, Named};
@@ -95,8 +96,23 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         sequence: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Walk>, ReadError<F::Error>> {
-        let opened = self.opened(self.identity, sequence, scratch).await?;
-        Ok(opened.map(|opened| self.walk(sequence, opened.frame.at)))
+        let Some(opened) = self.opened(self.identity, sequence, scratch).await? else { return Ok(None) };
+        self.walk_from(sequence, &opened, scratch).await.map(Some)
+    }
+
+    /// Starts a walk through a sector from its second header.
+    pub(crate) async fn walk_from(
+        &mut self,
+        sequence: u32,
+        opened: &Opened,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Walk, ReadError<F::Error>> {
+        let mut walk = self.walk(sequence, opened.frame.at);
+        if sequence < self.newest.sequence {
+            let (_, next) = self.first_opened_after(sequence, scratch).await?;
+            walk.events = u32::try_from(next.since(opened.base)).unwrap_or(u32::MAX);
+        }
+        Ok(walk)
     }
 
     /// What is known of a stream, looked up in the flash if it is not at hand. A stream that does not exist is known
@@ -198,27 +214,49 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         scratch: &'s mut Scratch<'_>,
     ) -> Result<Option<Record<'s>>, ReadError<F::Error>> {
         self.settle(scratch).await?;
-        let found = self.find_snapshot(stream, at_most, self.oldest.0, scratch).await?;
+        let mut found = self.find_snapshot(stream, at_most, self.oldest.0, scratch).await?;
+        if let Some(FoundSnapshot { sequence, at, len, .. }) = found {
+            let sector = self.medium.region.sector_at(sequence);
+            if self.payload(sector, at, len, scratch).await?.is_none() {
+                found = self.find_snapshot(stream, at_most, self.oldest.0, scratch).await?;
+            }
+        }
         let Some(FoundSnapshot { named, sequence, at, len }) = found else { return Ok(None) };
-        let payload = self.payload(self.medium.region.sector_at(sequence), at, len, scratch).await?;
         let Named { kind, schema, version, .. } = named;
-        Ok(Some(Record { stream, kind, version, schema, position: None, payload }))
+        let sector = self.medium.region.sector_at(sequence);
+        let payload = self.payload(sector, at, len, scratch).await?;
+        Ok(payload.map(|payload| Record { stream, kind, version, schema, position: None, payload }))
     }
 
-    /// The bytes of a payload, in the caller's buffer.
+    /// The bytes of a payload, in the caller's buffer. `None` if they could be read before, but not any more.
+    ///
+    /// That can befall the last frame before an unclean stop, until the next append repeats it: so it is verified
+    /// together with what is lent of it.
     pub(crate) async fn payload<'s>(
         &mut self,
         sector: u32,
         at: u32,
         len: u32,
         scratch: &'s mut Scratch<'_>,
-    ) -> Result<&'s [u8], ReadError<F::Error>> {
+    ) -> Result<Option<&'s [u8]>, ReadError<F::Error>> {
+        if let Some(last) = self.uncertain(sector, at) {
+            if self.read_again(last, scratch).await?.is_none() {
+                self.lose_last(self.newest.next(), scratch).await?;
+                return Ok(None);
+            }
+        }
         if len == 0 {
-            return Ok(&[]);
+            return Ok(Some(&[]));
         }
         let limit = sector.saturating_add(self.medium.region.sector);
         let bytes = self.medium.window(sector.saturating_add(at), len, limit, scratch).await?;
-        Ok(bytes.get(..len as usize).unwrap_or_default())
+        Ok(Some(bytes.get(..len as usize).unwrap_or_default()))
+    }
+
+    /// The last frame, if power may have failed while it was written and this place is in it.
+    fn uncertain(&self, sector: u32, at: u32) -> Option<crate::format::frame::Frame> {
+        let last = self.newest.last.filter(|last| self.newest.torn && sector == self.newest.sector && at >= last.at)?;
+        Some(last)
     }
 
     /// The first stream in this sector that has no snapshot in a newer one: it needs the sector.
@@ -277,9 +315,22 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     let sector = chase.walk.sector;
                     self.chase = Some(chase);
                     let payload = self.payload(sector, at, len, scratch).await?;
-                    return Ok(Some(Record { stream, kind, version, schema, position: None, payload }));
+                    return Ok(payload.map(|payload| Record {
+                        stream,
+                        kind,
+                        version,
+                        schema,
+                        position: None,
+                        payload,
+                    }));
                 }
-                None if chase.sequence >= last => return Ok(None),
+                None if chase.sequence >= last => {
+                    if self.newest.torn {
+                        // Its last event could be read at the mount, and cannot any more.
+                        self.lose_last(self.newest.next(), scratch).await?;
+                    }
+                    return Ok(None);
+                }
                 None => match self.chase_in(stream, chase.sequence.saturating_add(1), scratch).await? {
                     Some(next) => chase = next,
                     None => return Ok(None),

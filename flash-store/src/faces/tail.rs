@@ -14,6 +14,7 @@
 //! This happens with the first append after a mount, so that a device that restarts again and again without
 //! appending wears nothing out.
 
+use evenkeel_core::Position;
 use evenkeel_core::bytes::ByteWriter;
 use evenkeel_core::error::{AppendError, ReadError};
 use evenkeel_core::scratch::Scratch;
@@ -41,6 +42,8 @@ pub(crate) struct Repeated {
     pub(crate) frame: Frame,
     /// How many of its entries are events.
     pub(crate) events: u32,
+    /// The position of the first of them; of the event to come if there are none.
+    pub(crate) first: Position,
     /// It begins with the second part of the sector's header.
     opens: bool,
     /// The streams of all its events are known, so that it can be repeated in another sector.
@@ -83,25 +86,40 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             self.newest.torn = false;
             return Ok(None);
         }
-        let last = self.last_to_repeat(scratch).await?;
-        let frontier = self.newest.offset;
-        let free = self.untouched_behind(frontier, scratch).await?;
-        let written = match last {
-            Some(last) if last.opens => self.open_again(&last, free, scratch).await?,
-            last => self.write_resume(frontier, free, last, scratch).await?,
-        };
-        self.newest.torn = false;
-        match written {
-            Some(frame) => {
+        let counted = self.newest.next();
+        let mut last = None;
+        for _ in 0..TRIES {
+            let frontier = self.newest.offset;
+            let free = self.untouched_behind(frontier, scratch).await?;
+            last = self.newest.last;
+            let read = match last {
+                Some(frame) => self.read_again(frame, scratch).await?,
+                None => None,
+            };
+            if last.is_some() && read.is_none() {
+                self.lose_last(counted, scratch).await?;
+                continue;
+            }
+            // From here to the checksum of the copy nothing else is read: what was verified is what is copied.
+            let written = match read {
+                Some(last) if last.opens => self.open_again(&last, free, scratch).await?,
+                last => self.write_resume(frontier, free, last, scratch).await?,
+            };
+            let Some(frame) = written else { break };
+            if self.medium.frame(self.newest.sector, self.newest.seed, frame.at, scratch).await?.is_some() {
+                self.newest.torn = false;
                 self.newest.offset = self.medium.region.words(frame.end);
                 self.newest.last = Some(frame);
-                Ok(None)
-            }
-            None => {
-                self.newest.offset = self.medium.region.sector;
-                Ok(last.filter(|last| last.nameable && !last.opens))
+                return Ok(None);
             }
         }
+        let last = match last {
+            Some(frame) => self.read_again(frame, scratch).await?,
+            None => None,
+        };
+        self.newest.torn = false;
+        self.newest.offset = self.medium.region.sector;
+        Ok(last.filter(|last| last.nameable && !last.opens))
     }
 
     /// As [`resume`](Self::resume), and repeats what this sector has no room for by opening the next one, if that can
@@ -120,7 +138,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     async fn untouched_behind(&mut self, frontier: u32, scratch: &mut Scratch<'_>) -> Result<u32, ReadError<F::Error>> {
         let (region, sector) = (self.medium.region, self.newest.sector);
         let seen = self.medium.programmed_end(sector, frontier, region.sector, scratch).await?;
-        let reach = self.medium.reach(sector, frontier, scratch).await?;
+        let reach = self.reach_of_starts(sector, frontier, seen, scratch).await?;
         let free = region.words(seen).max(reach).saturating_add(region.word);
         let place = align_up(free, region.page.max(region.word)).saturating_add(region.marks());
         // Further on a reader would not look for it.
@@ -128,22 +146,91 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(if found { place } else { region.sector })
     }
 
-    /// The last frame. If it cannot be read any more, memory is made to agree, but the positions of its events are
-    /// not given to others: somebody may have seen them.
-    async fn last_to_repeat(&mut self, scratch: &mut Scratch<'_>) -> Result<Option<Repeated>, AppendError<F::Error>> {
-        let counted = self.newest.next();
+    /// How far the frame cut off at `frontier`, and whatever was begun behind marks up to `seen`, claim to reach: part
+    /// of it may have been programmed with what erased flash reads.
+    pub(crate) async fn reach_of_starts(
+        &mut self,
+        sector: u32,
+        frontier: u32,
+        seen: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<u32, ReadError<F::Error>> {
+        let word = self.medium.region.word;
+        let limit = sector.saturating_add(self.medium.region.sector);
+        let mut reach = self.medium.reach(sector, frontier, scratch).await?;
+        let mut at = frontier;
+        while at < seen {
+            let bytes = self.medium.window(sector.saturating_add(at), word, limit, scratch).await?;
+            let is_mark = bytes.iter().take(word as usize).all(|byte| *byte == 0);
+            at = at.saturating_add(word);
+            if is_mark {
+                reach = reach.max(self.medium.reach(sector, at, scratch).await?);
+            }
+        }
+        Ok(reach)
+    }
+
+    /// Whether a frame to be repeated can still be read; if so it is in the buffer now, as far as that reaches.
+    pub(crate) async fn still_reads(
+        &mut self,
+        last: &Repeated,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<bool, ReadError<F::Error>> {
+        let seed = self.walk(sequence, 0).seed;
         for _ in 0..TRIES {
-            let Some(last) = self.newest.last else { break };
-            let (sector, seed) = (self.newest.sector, self.newest.seed);
+            scratch.bytes_mut(); // read it anew
+            if self.medium.frame(last.sector, seed, last.frame.at, scratch).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads the last frame again, in some tries; it is in the buffer then, as far as that reaches.
+    pub(crate) async fn read_again(
+        &mut self,
+        last: Frame,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Repeated>, ReadError<F::Error>> {
+        let (sector, seed) = (self.newest.sector, self.newest.seed);
+        for _ in 0..TRIES {
             scratch.bytes_mut(); // read it anew
             if let Some(frame) = self.medium.frame(sector, seed, last.at, scratch).await? {
                 return Ok(Some(self.repeatable(sector, frame, scratch).await?));
             }
         }
-        self.mount_again(scratch).await?;
+        Ok(None)
+    }
+
+    /// The last frame cannot be read any more: memory is made to agree, but the positions of its events, up to
+    /// `counted`, are not given to others, as somebody may have seen them.
+    pub(crate) async fn lose_last(
+        &mut self,
+        counted: Position,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), ReadError<F::Error>> {
+        let (sequence, ceiling) = (self.newest.sequence, self.newest.last.map_or(0, |last| last.at));
+        let opens = (0..OPEN_PLACES).any(|number| open_place(&self.medium.region, number) == Some(ceiling));
+        let mut tries = 0;
+        loop {
+            // Of a frame that opened its sector, the sector is lost with it; all else stands before it.
+            let outcome = match opens && self.newest.events == self.newest.carried {
+                true => self.mount_again(scratch).await,
+                false => self.read_newest(sequence, Some(ceiling), scratch).await.map_err(|_| ReadError::NotMounted),
+            };
+            tries = u32::saturating_add(tries, 1);
+            if tries >= TRIES || outcome.is_ok() {
+                outcome?;
+                break;
+            }
+        }
+        self.reader.forget();
+        self.chase = None;
         let lost = counted.since(self.newest.next());
         self.newest.events = self.newest.events.saturating_add(u32::try_from(lost).unwrap_or(u32::MAX));
-        Ok(None)
+        self.newest.torn = true;
+        Ok(())
     }
 
     async fn repeatable(
@@ -152,7 +239,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         frame: Frame,
         scratch: &mut Scratch<'_>,
     ) -> Result<Repeated, ReadError<F::Error>> {
-        let mut repeated = Repeated { sector, frame, events: 0, opens: false, nameable: true };
+        let behind = self.newest.events.to_le_bytes()[0].wrapping_sub(frame.ordinal);
+        let first = Position(self.newest.next().0.saturating_sub(u64::from(behind)));
+        let mut repeated = Repeated { sector, frame, events: 0, first, opens: false, nameable: true };
         let mut at = frame.entries;
         while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
             at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
@@ -231,10 +320,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         let sector = self.newest.sector;
         let body_bytes = head.get(4..).unwrap_or_default();
-        let mut pour = Pour::into_checksum(self.newest.seed, place);
+        let len = end.saturating_sub(place).saturating_sub(4) as usize;
+        let mut pour = Pour::into_checksum(self.newest.seed, place, len);
         self.medium.pour(&mut pour, body_bytes).await?;
         self.medium.pour_range(&mut pour, sector, of.entries, of.end, scratch).await?;
-        let mut pour = Pour::into_flash(sector.saturating_add(place), pour.checksum());
+        let mut pour = Pour::into_flash(sector.saturating_add(place), pour.checksum(), len);
         self.mark(sector, place).await?;
         self.state = State::Interrupted;
         self.medium.pour(&mut pour, body_bytes).await?;

@@ -20,6 +20,8 @@ pub(crate) struct Walk {
     pub(crate) offset: u32,
     /// How many events have come before, in this sector.
     pub(crate) ordinal: u32,
+    /// How many events the sector has, as the next one tells: what verifies beyond was given up.
+    pub(crate) events: u32,
     /// The frame come through last.
     pub(crate) last: Option<Frame>,
     /// Whether the frame come through last was (a try of) the second part of the sector's header.
@@ -50,8 +52,9 @@ pub(crate) struct Step {
 impl Walk {
     /// Starts at this offset, with `ordinal` events before it.
     pub(crate) fn new(sector: u32, seed: u32, offset: u32) -> Self {
-        let budget = CHECKED_BEHIND_DAMAGE;
+        let (budget, events) = (CHECKED_BEHIND_DAMAGE, u32::MAX);
         Self {
+            events,
             budget,
             sector,
             seed,
@@ -97,6 +100,9 @@ impl<F: NorFlash> Medium<F> {
                     continue;
                 }
                 walk.ordinal = walk.ordinal.saturating_add(1);
+                if ordinal >= walk.events {
+                    continue;
+                }
             }
             return Ok(Some(Step { head, payload: (start, payload_len), ordinal }));
         }
@@ -172,7 +178,7 @@ impl<F: NorFlash> Medium<F> {
         };
         while let Some(frame) = found {
             let after = self.region.words(frame.end);
-            let header = (0..OPEN_PLACES).any(|number| open_place(&self.region, number) == Some(frame.at));
+            let header = self.opens(walk.sector, &frame, scratch).await?;
             walk.behind_header = header;
             let follower = match end {
                 Some(end) if after >= end => None,
@@ -254,10 +260,27 @@ impl<F: NorFlash> Medium<F> {
                 continue;
             };
             if let Some(frame) = self.frame(walk.sector, walk.seed, place, scratch).await? {
-                return Ok(Some(frame));
+                if self.opens(walk.sector, &frame, scratch).await? {
+                    return Ok(Some(frame));
+                }
             }
         }
         Ok(None)
+    }
+
+    /// Whether a frame begins with the second part of the sector's header.
+    async fn opens(
+        &mut self,
+        sector: u32,
+        frame: &Frame,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<bool, ReadError<F::Error>> {
+        let is_place = (0..OPEN_PLACES).any(|number| open_place(&self.region, number) == Some(frame.at));
+        if !is_place {
+            return Ok(false);
+        }
+        let parsed = self.entry(sector, frame.entries, frame.end, scratch).await?;
+        Ok(matches!(parsed.map(|parsed| parsed.head), Some(Head::Open { .. })))
     }
 
     /// The first frame behind `at` that resumes after an unclean stop, with the frontier that it names.

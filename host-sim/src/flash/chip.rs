@@ -234,8 +234,8 @@ impl Chip {
         let mut from = at / word;
         while let Some(index) = self.programmed.first_in(from, to / word) {
             // A word that reads erased but is weak cannot be known for one: programming it is the caller's bad luck.
-            let weak = self.overlay.weak_at(index * word, word).map(|place| place.how);
-            if !matches!(weak, Some(WeakRead::ReadsErased | WeakRead::Flicker)) {
+            let weak = self.overlay.weak_at(index * word, word);
+            if !weak.is_some_and(|place| place.may_read_erased()) {
                 return Err(self.violate(SimError::ProgrammedTwice, FlashOp::Write, index * word, to - at));
             }
             from = index + 1;

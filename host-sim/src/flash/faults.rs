@@ -40,8 +40,8 @@ pub enum TornPage {
 ///
 /// | variant | a second program |
 /// | --- | --- |
-/// | `ReadsErased`, `Flicker` | is done, as the caller could not know; the word stays weak (`Counters::weak_programs`) |
-/// | `Off`, `ReadsComplete`, `Ecc` | is refused and a violation (with `Off` only if a bit was cleared) |
+/// | `ReadsErased`, `Flicker`, and `ReadsComplete` once it reads differently | is done, as the caller could not know; the word stays weak (`Counters::weak_programs`) |
+/// | `Off`, `Ecc`, and `ReadsComplete` as long as it does | is refused and a violation (with `Off` only if a bit was cleared) |
 ///
 /// A caller that reads back at once what it programmed on top of a weak word may find it right, and wrong later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -45,6 +45,15 @@ impl WeakPlace {
         self.calm_reads > 0 && self.boots < 2
     }
 
+    /// Whether a read may have answered that it is erased, so that programming it is no fault of the caller's.
+    pub(super) fn may_read_erased(&self) -> bool {
+        match self.how {
+            WeakRead::ReadsErased | WeakRead::Flicker => true,
+            WeakRead::ReadsComplete => !self.is_calm(),
+            WeakRead::Off | WeakRead::Ecc => false,
+        }
+    }
+
     /// Whether reading `from..to` touches a word that the interruption made uncertain.
     fn is_uncertain(&self, from: usize, to: usize, word: usize) -> bool {
         let start = from.max(self.at) / word * word;

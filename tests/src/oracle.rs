@@ -1,0 +1,427 @@
+//! A log under test beside a plain list of what it must hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use evenkeel_core::batch::Op;
+use evenkeel_core::error::{AppendError, ReadError};
+use evenkeel_core::{
+    Kind, Log, Notification, Position, Record, StreamId, Tracker, Upkeep, Version, blocking::RecordManager,
+};
+use evenkeel_flash_store::{FlashLog, Identity, Region, Retention};
+use evenkeel_host_sim::flash::SimFlash;
+use evenkeel_host_sim::rng::Rng;
+
+/// The tracker that retention asks for.
+pub const UPLINK: Tracker = Tracker(1);
+/// Bytes of scratch that the log under test is given.
+pub const SCRATCH: usize = 1024;
+
+/// The log under test: few slots and trackers, so that their limits are met.
+pub type TestLog<const W: usize, const R: usize, const S: usize> = FlashLog<SimFlash<W, R, S>, 3, 2>;
+
+/// One thing done to the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Appends one batch: a payload length for each event, with its stream.
+    Append(Vec<(u64, usize)>),
+    /// Says that the events up to so many before the last have been seen.
+    Acknowledge(u64),
+    /// Does all upkeep there is.
+    Maintain,
+}
+
+/// Power was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PowerCut;
+
+/// A list of steps for a region of about this many bytes.
+#[must_use]
+pub fn workload(seed: u64, steps: usize, streams: u64, largest: usize) -> Vec<Step> {
+    let mut rng = Rng::from_seed(seed);
+    (0..steps)
+        .map(|_| match rng.below(10) {
+            0 => Step::Acknowledge(rng.below(4)),
+            1 => Step::Maintain,
+            2 => {
+                let events = 2 + rng.below(2);
+                Step::Append(
+                    (0..events).map(|_| (rng.below(streams), rng.below(largest as u64 / 2) as usize)).collect(),
+                )
+            }
+            _ => Step::Append(vec![(rng.below(streams), rng.below(largest as u64 + 1) as usize)]),
+        })
+        .collect()
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Event {
+    stream: u64,
+    version: u32,
+    payload: Vec<u8>,
+}
+
+/// What the log must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Oracle {
+    events: Vec<Event>,
+    heads: BTreeMap<u64, u32>,
+    /// What was being appended when power failed.
+    inflight: Vec<Event>,
+    /// Positions of events whose append never returned and that may rest on weak cells: they may be lost later,
+    /// but their positions never go to others.
+    doubtful: BTreeSet<u64>,
+    /// Those of them that were lost.
+    lost: BTreeSet<u64>,
+    /// How many of the last events were found after a cut and may still vanish: until something is appended, as the
+    /// log writes nothing at a mount.
+    unsettled: u64,
+    /// Where the tracker may fall back to as long.
+    unsettled_tracker: Option<u64>,
+    acknowledged: u64,
+    acknowledging: Option<u64>,
+    /// Power was cut while a sector was being erased.
+    pub erase_was_cut: bool,
+    /// How many records were compared.
+    pub compared: u64,
+}
+
+/// The kind of a stream, so that not all are of one.
+fn kind(stream: u64) -> Kind {
+    Kind(1 + (stream % 3) as u8)
+}
+
+/// Stream numbers that take one byte, and ten.
+fn id(stream: u64) -> StreamId {
+    StreamId(if stream % 4 == 3 { u64::MAX - stream } else { stream })
+}
+
+/// A payload that tells what it belongs to, with runs of what erased flash reads.
+fn payload(stream: u64, version: u32, len: usize) -> Vec<u8> {
+    let mut rng = Rng::from_seed(stream << 32 | u64::from(version));
+    let style = rng.below(4);
+    (0..len)
+        .map(|at| match style {
+            0 => 0xFF,
+            1 if at % 8 < 4 => 0xFF,
+            _ => rng.below(256) as u8,
+        })
+        .collect()
+}
+
+fn state(stream: u64, version: u32) -> Vec<u8> {
+    payload(stream ^ 0xFFFF, version, 12)
+}
+
+impl Oracle {
+    /// How many events were acknowledged as durable or found to be.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events.len() as u64
+    }
+
+    /// Does a step to the log, and says what must be true after it.
+    ///
+    /// # Errors
+    /// Power was cut in it.
+    pub fn step<const W: usize, const R: usize, const S: usize>(
+        &mut self,
+        log: &mut Log<'_, TestLog<W, R, S>>,
+        flash: &SimFlash<W, R, S>,
+        step: &Step,
+    ) -> Result<(), PowerCut> {
+        match step {
+            Step::Append(events) => self.append(log, flash, events),
+            Step::Acknowledge(before) => self.acknowledge(log, flash, self.events().saturating_sub(*before)),
+            Step::Maintain => self.maintain(log, flash),
+        }
+    }
+
+    fn append<const W: usize, const R: usize, const S: usize>(
+        &mut self,
+        log: &mut Log<'_, TestLog<W, R, S>>,
+        flash: &SimFlash<W, R, S>,
+        wanted: &[(u64, usize)],
+    ) -> Result<(), PowerCut> {
+        for attempt in 0.. {
+            let mut heads = self.heads.clone();
+            self.inflight = wanted
+                .iter()
+                .map(|&(stream, len)| {
+                    let version = heads.entry(stream).or_default();
+                    *version += 1;
+                    Event { stream, version: *version, payload: payload(stream, *version, len) }
+                })
+                .collect();
+            let batch: Vec<_> = self.inflight.clone();
+            let appended = log.append::<AppendError<_>>(|out| {
+                for Event { stream, version, payload } in &batch {
+                    let op =
+                        Op::Event { stream: id(*stream), kind: kind(*stream), schema: 0, version: Version(*version) };
+                    out.push(op, |room| {
+                        room[..payload.len()].copy_from_slice(payload);
+                        Ok(payload.len())
+                    })?;
+                }
+                Ok(())
+            });
+            match appended {
+                Ok(appended) => {
+                    assert_eq!(appended.first, Position(self.events() + 1), "an append skipped or repeated positions");
+                    self.events.append(&mut self.inflight);
+                    self.unsettled = 0;
+                    self.unsettled_tracker = None;
+                    self.heads = heads;
+                    return Ok(());
+                }
+                Err(AppendError::Full { held_by }) => {
+                    assert!(attempt < 8, "the log stays full, held by {held_by}");
+                    self.inflight.clear();
+                    self.acknowledge(log, flash, self.events())?;
+                    self.maintain(log, flash)?;
+                }
+                // What was read after the mount has gone since: its stream is behind what was taken for its head.
+                Err(AppendError::Gap { .. }) if self.doubtful.len() > self.lost.len() => {
+                    if std::env::var("DUMP").is_ok() { eprintln!("GAP {appended:?}"); }
+                    assert!(attempt < 8, "a stream stays behind what was read of it");
+                    self.inflight.clear();
+                    self.find_lost(log);
+                }
+                Err(error) => return Err(cut(flash, &error)),
+            }
+        }
+        unreachable!("the loop ends in one of its arms")
+    }
+
+    fn acknowledge<const W: usize, const R: usize, const S: usize>(
+        &mut self,
+        log: &mut Log<'_, TestLog<W, R, S>>,
+        flash: &SimFlash<W, R, S>,
+        position: u64,
+    ) -> Result<(), PowerCut> {
+        let position = position.max(self.acknowledged);
+        self.acknowledging = Some(position);
+        match log.acknowledge(UPLINK, Position(position)) {
+            Ok(()) => {
+                self.acknowledged = position;
+                self.acknowledging = None;
+                Ok(())
+            }
+            Err(AppendError::Full { .. }) => {
+                self.acknowledging = None;
+                Ok(())
+            }
+            Err(error) => Err(cut(flash, &error)),
+        }
+    }
+
+    fn maintain<const W: usize, const R: usize, const S: usize>(
+        &mut self,
+        log: &mut Log<'_, TestLog<W, R, S>>,
+        flash: &SimFlash<W, R, S>,
+    ) -> Result<(), PowerCut> {
+        for _ in 0..200 {
+            let (records, scratch) = log.parts();
+            match records.upkeep(scratch) {
+                Ok(Upkeep::Idle | Upkeep::Held(_)) => return Ok(()),
+                Ok(Upkeep::Worked) => {}
+                Ok(Upkeep::NeedsSnapshot { stream, kind }) => {
+                    let number = if stream.0 > 1 << 60 { u64::MAX - stream.0 } else { stream.0 };
+                    let version = self.heads[&number];
+                    let state = state(number, version);
+                    let op = Op::Snapshot { stream, kind, schema: 1, version: Version(version) };
+                    let stored = log.append::<AppendError<_>>(|batch| {
+                        Ok(batch.push(op, |room| {
+                            room[..state.len()].copy_from_slice(&state);
+                            Ok(state.len())
+                        })?)
+                    });
+                    match stored {
+                        Ok(_) => {}
+                        Err(AppendError::Gap { .. }) if self.doubtful.len() > self.lost.len() => self.find_lost(log),
+                        Err(error) => return Err(cut(flash, &error)),
+                    }
+                }
+                Ok(other) => panic!("unexpected upkeep {other:?}"),
+                Err(error) => return Err(cut(flash, &error)),
+            }
+        }
+        panic!("upkeep never ends")
+    }
+
+    /// After a mount: finds out what became of what was under way, and compares everything.
+    pub fn check_after_mount<const W: usize, const R: usize, const S: usize>(
+        &mut self,
+        log: &mut Log<'_, TestLog<W, R, S>>,
+        weak: bool,
+    ) {
+        let last = log.bounds().last().0;
+        while last < self.events() && self.unsettled > 0 {
+            self.unsettled -= 1;
+            self.doubtful.remove(&self.events());
+            self.events.pop();
+            if std::env::var("DUMP").is_ok() { eprintln!("POP {}", self.events()); }
+            self.count_heads();
+        }
+        let (without, with) = (self.events(), self.events() + self.inflight.len() as u64);
+        assert!(
+            last == without || last == with,
+            "the log ends at {last}; {without} events were appended and {} were under way",
+            self.inflight.len()
+        );
+        if last == with {
+            for event in std::mem::take(&mut self.inflight) {
+                self.heads.insert(event.stream, event.version);
+                self.events.push(event);
+                if weak {
+                    self.unsettled += 1;
+                    self.doubtful.insert(self.events.len() as u64);
+                }
+            }
+        }
+        if std::env::var("DUMP").is_ok() { eprintln!("MOUNT last {last} without {without} with {with} weak {weak}"); }
+        self.inflight.clear();
+        let tracked = log.tracked(UPLINK).0;
+        let acknowledging = self.acknowledging.take();
+        let vanished = std::mem::take(&mut self.unsettled_tracker);
+        if weak && tracked != self.acknowledged {
+            self.unsettled_tracker = Some(self.acknowledged);
+        }
+        assert!(
+            tracked == self.acknowledged || Some(tracked) == acknowledging || Some(tracked) == vanished,
+            "the tracker is at {tracked}, not {} or {acknowledging:?}",
+            self.acknowledged
+        );
+        self.acknowledged = tracked;
+        self.compare_all(log, weak);
+    }
+
+    fn find_lost<const W: usize, const R: usize, const S: usize>(&mut self, log: &mut Log<'_, TestLog<W, R, S>>) {
+        for position in self.doubtful.clone() {
+            if std::env::var("DUMP").is_ok() { eprintln!("doubt {position} bounds {:?} {:?}", log.bounds(), log.next_notification(Position(position - 1)).map(|n| n.map(|n| format!("{n:?}")))); }
+            if let Ok(Some(Notification::Gap { .. })) = log.next_notification(Position(position - 1)) {
+                self.lost.insert(position);
+            }
+        }
+        self.count_heads();
+    }
+
+    fn count_heads(&mut self) {
+        self.heads.clear();
+        for (at, event) in self.events.iter().enumerate() {
+            if !self.lost.contains(&(at as u64 + 1)) {
+                self.heads.insert(event.stream, event.version);
+            }
+        }
+    }
+
+    /// Compares all that can be read with what must be there, when nothing is in doubt any more.
+    pub fn compare<const W: usize, const R: usize, const S: usize>(&mut self, log: &mut Log<'_, TestLog<W, R, S>>) {
+        if self.unsettled == 0 {
+            self.find_lost(log);
+        }
+        self.compare_all(log, self.unsettled > 0);
+    }
+
+    fn compare_all<const W: usize, const R: usize, const S: usize>(
+        &mut self,
+        log: &mut Log<'_, TestLog<W, R, S>>,
+        in_doubt: bool,
+    ) {
+        let first = log.bounds().first.0;
+        assert!(first <= self.acknowledged + 1, "events up to {first} were let go, {} seen", self.acknowledged);
+        let mut at = first - 1;
+        while let Some(found) = log.next_notification(Position(at)).expect("reading") {
+            match found {
+                Notification::Event(record) => self.compare_event(at + 1, &record),
+                Notification::Gap { first, last, .. } => {
+                    let gone = if in_doubt { &self.doubtful } else { &self.lost };
+                    // A sector that was being erased is still found, in part: what is in it was let go.
+                    let let_go = if self.erase_was_cut { self.acknowledged } else { 0 };
+                    let lost: Vec<_> = (first.0..=last.0)
+                        .filter(|position| *position > let_go && !gone.contains(position))
+                        .collect();
+                    assert!(lost.is_empty(), "positions {lost:?} are lost");
+                }
+                other => panic!("unexpected {other:?}"),
+            }
+            at = found.last().0;
+        }
+        assert_eq!(at, self.events(), "the log ends too early");
+        for (stream, head) in self.heads.clone() {
+            let doubtful =
+                in_doubt && self.doubtful.iter().any(|position| self.events[*position as usize - 1].stream == stream);
+            if !doubtful {
+                self.compare_stream(log, stream, head);
+            }
+        }
+    }
+
+    fn compare_event(&mut self, position: u64, record: &Record<'_>) {
+        let event = &self.events[position as usize - 1];
+        let expected = Record {
+            stream: id(event.stream),
+            kind: kind(event.stream),
+            version: Version(event.version),
+            schema: 0,
+            position: Some(Position(position)),
+            payload: &event.payload,
+        };
+        assert_eq!(*record, expected, "another record at position {position}");
+        self.compared += 1;
+    }
+
+    fn compare_stream<const W: usize, const R: usize, const S: usize>(
+        &mut self,
+        log: &mut Log<'_, TestLog<W, R, S>>,
+        stream: u64,
+        head: u32,
+    ) {
+        let found = log.head(id(stream)).expect("reading");
+        assert_eq!(found.map(|head| head.version.0), Some(head), "the head of stream {stream}");
+        let (records, scratch) = log.parts();
+        let snapshot = records.latest_snapshot(id(stream), Version::MAX, scratch).expect("reading");
+        let mut after = snapshot.map_or(0, |snapshot| {
+            assert_eq!(snapshot.payload, state(stream, snapshot.version.0), "the snapshot of stream {stream}");
+            snapshot.version.0
+        });
+        while let Some(record) = log.next_event(id(stream), Version(after)).expect("reading") {
+            assert_eq!(record.version.0, after + 1, "stream {stream} goes on with another version");
+            let len = record.payload.len();
+            assert_eq!(record.payload, payload(stream, record.version.0, len), "stream {stream} at {}", after + 1);
+            after += 1;
+        }
+        assert!(after == head, "stream {stream} ends at {after}, not {head}");
+    }
+}
+
+fn cut<const W: usize, const R: usize, const S: usize, E: std::fmt::Debug>(
+    flash: &SimFlash<W, R, S>,
+    error: &AppendError<E>,
+) -> PowerCut {
+    if flash.is_powered() && std::env::var("DUMP").is_ok() { std::fs::write("/tmp/flash.img", flash.image()).unwrap(); }
+    assert!(!flash.is_powered(), "the log failed while power was on: {error:?}");
+    PowerCut
+}
+
+/// A log that was never mounted, in all of this flash.
+#[must_use]
+pub fn unmounted<const W: usize, const R: usize, const S: usize>(flash: &SimFlash<W, R, S>) -> TestLog<W, R, S> {
+    let range = 0..(flash.sectors() * S) as u32;
+    let mut region = Region::checked::<SimFlash<W, R, S>>(range).expect("a geometry that can hold a log");
+    if flash.profile().program_page <= W as u32 as usize {
+        region = region.word_by_word();
+    }
+    FlashLog::new(flash.clone(), region, Retention::OverwriteAcknowledged(&[UPLINK]))
+}
+
+/// Which log it is in the tests.
+#[must_use]
+pub fn identity() -> Identity {
+    Identity { log: evenkeel_core::LogId(7), epoch: evenkeel_core::Epoch::new(1, 0xABCD_1234) }
+}
+
+/// Whether reading failed because there is no such position any more.
+#[must_use]
+pub fn is_trimmed<E>(error: &ReadError<E>) -> bool {
+    matches!(error, ReadError::Trimmed { .. })
+}
