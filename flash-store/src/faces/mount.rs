@@ -186,13 +186,28 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let parsed = self.medium.entry(sector, frame.entries, frame.end, scratch).await?;
             if let Some(Head::Open { base, genesis, moment }) = parsed.map(|parsed| parsed.head) {
                 found = Some(Opened { frame, base, genesis, moment });
-                // One that was given up may verify all the same: then nothing stands behind it.
-                if self.medium.frame(sector, seed, region.words(frame.end), scratch).await?.is_some() {
+                if self.goes_on(sector, seed, region.words(frame.end), scratch).await? {
                     break;
                 }
             }
         }
         Ok(found)
+    }
+
+    /// Whether two frames follow: a header that was given up, and written once more behind, has at most one.
+    async fn goes_on(
+        &mut self,
+        sector: u32,
+        seed: u32,
+        at: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<bool, ReadError<F::Error>> {
+        let mut at = at;
+        for _ in 0..2 {
+            let Some(frame) = self.medium.frame(sector, seed, at, scratch).await? else { return Ok(false) };
+            at = self.medium.region.words(frame.end);
+        }
+        Ok(true)
     }
 
     /// The newest sector: the last one of the run that starts at the first sector of the region.

@@ -185,8 +185,9 @@ impl<F: NorFlash> Medium<F> {
                 _ => self.frame_from(walk, after, header, end, scratch).await?,
             };
             if let Some(next) = follower {
-                // A frame that looked torn after an unclean stop may verify later: whoever resumed then tells.
-                if self.resumes(walk.sector, &next, scratch).await?.is_some_and(|frontier| frontier <= frame.at) {
+                // A frame that looked torn after an unclean stop may verify later: whoever started anew then tells.
+                let given_up = self.resumes(walk.sector, &next, scratch).await?.is_some_and(|at| at <= frame.at);
+                if given_up || self.opens(walk.sector, &next, scratch).await? {
                     found = Some(next);
                     continue;
                 }
