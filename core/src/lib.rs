@@ -1,4 +1,80 @@
-//! Event sourcing for microcontrollers: aggregates, sequenced records and what is built on them.
+//! Event sourcing for microcontrollers: the state of a device is the sum of its events, and each event is stored
+//! before anything acts on it.
+//!
+//! This crate has the event sourcing and the contract with whatever keeps the records; `evenkeel-flash-store` keeps
+//! them on NOR flash, [`RamLog`] in memory. It has no allocator and no clock, and no code that may panic is wanted
+//! here: buffers are lent by the caller.
+//!
+//! ```
+//! use evenkeel_core::{Aggregate, Kind, Log, Position, RamLog, Snapshot, Tracker};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, PartialEq, Serialize, Deserialize)]
+//! enum ValveEvent { Opened { by: u16 }, Closed }         // wire order: only ever append
+//!
+//! #[derive(Debug, PartialEq)]
+//! enum Refused { AlreadyOpen }
+//!
+//! #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+//! struct Valve { open: bool, openings: u32 }
+//!
+//! impl Aggregate for Valve {
+//!     const KIND: Kind = Kind(1);                        // stored, never reused for another type
+//!     type Event = ValveEvent;
+//!     fn apply(&mut self, event: &ValveEvent) {          // total: what has happened cannot be refused
+//!         self.open = matches!(event, ValveEvent::Opened { .. });
+//!         self.openings += u32::from(self.open);
+//!     }
+//! }
+//! impl Snapshot for Valve { const SCHEMA: u8 = 1; }
+//!
+//! impl Valve {                                           // a command: `&self` in, facts out
+//!     fn open(&self, by: u16) -> Result<[ValveEvent; 1], Refused> {
+//!         if self.open { Err(Refused::AlreadyOpen) } else { Ok([ValveEvent::Opened { by }]) }
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn core::error::Error>> {
+//! let mut scratch = [0; 256];
+//! let mut log = Log::mount(RamLog::<_, 4, 2>::new([0; 1024]), &mut scratch)?;
+//! let mut valve = log.load_or_new::<Valve>(3)?;
+//! log.execute(&mut valve, |valve| valve.open(7)).unwrap();      // decide, append, apply
+//! assert!(log.execute(&mut valve, |valve| valve.open(7)).is_err());
+//! assert_eq!(valve.openings, 1);
+//!
+//! log.take_snapshot(&valve)?;                            // a load starts here from now on
+//! assert_eq!(*log.load::<Valve>(3)?, *valve);
+//! log.acknowledge(Tracker(0), Position(1))?;             // somebody has seen everything up to here
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Map
+//!
+//! | | |
+//! | --- | --- |
+//! | [`Aggregate`], [`Snapshot`], [`Root`] | a state with its events and commands; with its identity and version |
+//! | [`Log`] | loads, executes, appends, processes, catches up, acknowledges, maintains |
+//! | [`Policy`], [`Process`] | reacts to events, with its reading place in the same append |
+//! | [`Projection`] | a view computed from the log |
+//! | [`Notification`], [`Record`], [`section`] | the log as it is read by position, and as it travels |
+//! | [`RecordManager`], [`batch`], [`scratch`], [`Upkeep`] | for authors of a store: the contract and its parts |
+//! | [`Position`], [`Version`], [`StreamId`], [`Kind`], [`Tracker`], [`Epoch`] | coordinates, each a type of its own |
+//! | [`error`], [`CodecError`], [`MountError`](RecordManager::MountError) | one small enum for each operation |
+//! | [`bytes`], [`codec`] | little-endian and LEB128; postcard |
+//!
+//! # Features
+//!
+//! | feature | buys | costs |
+//! | --- | --- | --- |
+//! | `async` | the module `asynchronous`: the same names, to be awaited | code for the face that is called |
+//! | `defmt` | `defmt::Format` for public types | the dependency |
+//!
+//! # Limits
+//!
+//! 2^32 - 1 events a stream. A batch and a record fit the lent buffer. One writer. The order of an event's variants
+//! and fields is its encoding: only append variants, else raise [`Aggregate::SCHEMA`] and translate in
+//! [`Aggregate::upcast`]. Other changes of a type can decode to wrong values without an error.
 #![cfg_attr(not(test), no_std)]
 #![deny(
     clippy::unwrap_used,

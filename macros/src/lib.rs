@@ -4,31 +4,26 @@
 //! an `async` or an `.await` in it carries the attribute `#[face]`; the module that includes the file decides
 //! what that name stands for:
 //!
+//! ```text
+//! #[path = "faces"] mod blocking     { use evenkeel_macros::blocking as face;     pub mod log; } // faces/log.rs
+//! #[path = "faces"] mod asynchronous { use evenkeel_macros::asynchronous as face; pub mod log; } // the same file
+//! ```
+//!
 //! ```
 //! mod blocking {
-//!     pub(crate) use evenkeel_macros::blocking as face;
-//!     # /*
-//!     #[path = "../log.rs"]
-//!     pub mod log;
-//!     # */
+//!     use evenkeel_macros::blocking as face;
+//!     #[face] async fn read() -> u8 { 7 }
+//!     #[face] pub async fn twice() -> u8 { 2 * read().await }
 //! }
 //! mod asynchronous {
-//!     pub(crate) use evenkeel_macros::asynchronous as face;
-//!     # /*
-//!     #[path = "../log.rs"]
-//!     pub mod log;
-//!     # */
+//!     use evenkeel_macros::asynchronous as face;
+//!     #[face] async fn read() -> u8 { 7 }
+//!     #[face] pub async fn twice() -> u8 { 2 * read().await }
 //! }
+//! use core::{future::Future, pin::pin, task::{Context, Poll, Waker}};
 //!
-//! # mod twice { pub(crate) use evenkeel_macros::blocking as face;
-//! use face;
-//!
-//! #[face]
-//! pub async fn ready(answer: u8) -> u8 {
-//!     core::future::ready(answer).await;
-//!     answer
-//! }
-//! # }
+//! assert_eq!(blocking::twice(), 14); // a plain function
+//! assert_eq!(pin!(asynchronous::twice()).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(14));
 //! ```
 //!
 //! Running asynchronous code to its end with a poll, the other way of having both faces, costs code size and

@@ -52,6 +52,14 @@ impl<F: NorFlash> Medium<F> {
         Ok(scratch.bytes().get(from..held.len as usize).unwrap_or_default())
     }
 
+    /// Where in the buffer the bytes `from..to` of the region stand, if it holds them.
+    pub(crate) fn held(&self, from: u32, to: u32, scratch: &Scratch<'_>) -> Option<core::ops::Range<usize>> {
+        let held = scratch.held();
+        let end = held.at.saturating_add(held.len);
+        let holds = held.generation == self.generation && from >= held.at && to <= end;
+        holds.then(|| from.saturating_sub(held.at) as usize..to.saturating_sub(held.at) as usize)
+    }
+
     async fn fill(
         &mut self,
         at: u32,

@@ -10,6 +10,9 @@ use super::{NorFlash, face};
 use crate::format::entry::{Head, Named};
 use crate::table::{Directory, Listed, version_after};
 
+/// How often the newest header is read, which after an unclean stop may read differently every time.
+const TRIES: u32 = 8;
+
 /// Where reading by position has got to: the next position is usually the one asked for next.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<const SLOTS: usize> {
@@ -173,7 +176,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             sequence = sequence.saturating_add(1);
         }
         let sequence = self.newest.sequence;
-        let offset = self.opened(self.identity, sequence, scratch).await?.map_or(0, |opened| opened.frame.at);
+        let mut offset = 0;
+        for _ in 0..TRIES {
+            if let Some(opened) = self.opened(self.identity, sequence, scratch).await? {
+                offset = opened.frame.at;
+                break;
+            }
+        }
         Ok(Place { sequence, base: self.newest.base, walk: self.walk(sequence, offset) })
     }
 

@@ -107,9 +107,6 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         let sector = region.sector_at(sequence);
         let mut pour = Pour::into_flash(sector.saturating_add(place), pour.checksum(), total);
-        if number > 0 {
-            self.mark(sector, place).await?;
-        }
         let before = core::mem::replace(&mut self.state, State::Interrupted);
         self.medium.pour(&mut pour, head).await?;
         if let Some(carry) = carry {
@@ -228,6 +225,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 },
             };
             self.prepared = Prepared::Found;
+            if number > 0 {
+                let place = open_place(&self.medium.region, number).unwrap_or_default();
+                self.mark(self.medium.region.sector_at(sequence), place).await?;
+            }
             // What is carried over may read differently from one time to the next, or not at all any more. Then its
             // positions stay without events.
             if let Some(last) = carry {

@@ -55,10 +55,24 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// Makes memory agree with the flash again, if a write or an erase did not come to its end.
     pub(crate) async fn settle(&mut self, scratch: &mut Scratch<'_>) -> Result<(), ReadError<F::Error>> {
         match self.state {
-            State::Mounted => Ok(()),
+            State::Mounted => self.keep_newest(scratch).await,
             State::Unknown => Err(ReadError::NotMounted),
             State::Interrupted => self.mount_again(scratch).await,
         }
+    }
+
+    /// As long as nothing was appended since an unclean stop, the header of the newest sector may be what was being
+    /// written: if it cannot be read any more, the sector before is the newest.
+    async fn keep_newest(&mut self, scratch: &mut Scratch<'_>) -> Result<(), ReadError<F::Error>> {
+        let Some(last) = self.newest.last.filter(|_| self.newest.torn && self.newest.events == self.newest.carried)
+        else {
+            return Ok(());
+        };
+        let opens = (0..OPEN_PLACES).any(|number| open_place(&self.medium.region, number) == Some(last.at));
+        if opens && self.read_again(last, scratch).await?.is_none() {
+            self.lose_last(self.newest.next(), scratch).await?;
+        }
+        Ok(())
     }
 
     async fn mount_again(&mut self, scratch: &mut Scratch<'_>) -> Result<(), ReadError<F::Error>> {
@@ -322,13 +336,22 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let body_bytes = head.get(4..).unwrap_or_default();
         let len = end.saturating_sub(place).saturating_sub(4) as usize;
         let mut pour = Pour::into_checksum(self.newest.seed, place, len);
+        // Out of the buffer, if it has room for all: what was verified there is what is copied.
+        let from = sector.saturating_add(of.entries);
+        let held = self.medium.held(from, sector.saturating_add(of.end), scratch);
         self.medium.pour(&mut pour, body_bytes).await?;
-        self.medium.pour_range(&mut pour, sector, of.entries, of.end, scratch).await?;
+        match held.clone().and_then(|held| scratch.bytes().get(held)) {
+            Some(bytes) => self.medium.pour(&mut pour, bytes).await?,
+            None => self.medium.pour_range(&mut pour, sector, of.entries, of.end, scratch).await?,
+        }
         let mut pour = Pour::into_flash(sector.saturating_add(place), pour.checksum(), len);
         self.mark(sector, place).await?;
         self.state = State::Interrupted;
         self.medium.pour(&mut pour, body_bytes).await?;
-        self.medium.pour_range(&mut pour, sector, of.entries, of.end, scratch).await?;
+        match held.and_then(|held| scratch.bytes().get(held)) {
+            Some(bytes) => self.medium.pour(&mut pour, bytes).await?,
+            None => self.medium.pour_range(&mut pour, sector, of.entries, of.end, scratch).await?,
+        }
         self.medium.drain(&mut pour).await?;
         self.state = State::Mounted;
         Ok(Some(Frame { at: place, entries: place.saturating_add(count(body)), end, ordinal: of.ordinal }))
