@@ -75,7 +75,9 @@ pub struct Oracle {
     /// How many of the last events were found after a cut and may still vanish: until something is appended, as the
     /// log writes nothing at a mount.
     unsettled: u64,
-    /// Where the tracker may fall back to as long.
+    /// What was under way and was not found, and may still appear as long.
+    earlier: Vec<Event>,
+    /// Where else the tracker may be as long.
     unsettled_tracker: Option<u64>,
     acknowledged: u64,
     acknowledging: Option<u64>,
@@ -170,6 +172,7 @@ impl Oracle {
                     self.events.append(&mut self.inflight);
                     self.unsettled = 0;
                     self.unsettled_tracker = None;
+                    self.earlier.clear();
                     self.heads = heads;
                     return Ok(());
                 }
@@ -181,7 +184,6 @@ impl Oracle {
                 }
                 // What was read after the mount has gone since: its stream is behind what was taken for its head.
                 Err(AppendError::Gap { .. }) if self.doubtful.len() > self.lost.len() => {
-                    if std::env::var("DUMP").is_ok() { eprintln!("GAP {appended:?}"); }
                     assert!(attempt < 8, "a stream stays behind what was read of it");
                     self.inflight.clear();
                     self.find_lost(log);
@@ -259,8 +261,17 @@ impl Oracle {
             self.unsettled -= 1;
             self.doubtful.remove(&self.events());
             self.events.pop();
-            if std::env::var("DUMP").is_ok() { eprintln!("POP {}", self.events()); }
             self.count_heads();
+        }
+        // What the mount before did not find can be found now, as long as nothing was appended in between.
+        let earlier = std::mem::take(&mut self.earlier);
+        if last > self.events() {
+            let found = log.next_notification(Position(self.events())).ok().flatten();
+            let found = found.and_then(|found| found.record().map(|record| (record.stream, record.version)));
+            let is_earlier = |event: &Event| Some((id(event.stream), Version(event.version))) == found;
+            if earlier.first().is_some_and(is_earlier) && !self.inflight.first().is_some_and(is_earlier) {
+                self.inflight = earlier;
+            }
         }
         let (without, with) = (self.events(), self.events() + self.inflight.len() as u64);
         assert!(
@@ -278,13 +289,16 @@ impl Oracle {
                 }
             }
         }
-        if std::env::var("DUMP").is_ok() { eprintln!("MOUNT last {last} without {without} with {with} weak {weak}"); }
+        if weak {
+            self.earlier = std::mem::take(&mut self.inflight);
+        }
         self.inflight.clear();
         let tracked = log.tracked(UPLINK).0;
         let acknowledging = self.acknowledging.take();
         let vanished = std::mem::take(&mut self.unsettled_tracker);
-        if weak && tracked != self.acknowledged {
-            self.unsettled_tracker = Some(self.acknowledged);
+        if weak {
+            let other = if tracked == self.acknowledged { acknowledging } else { Some(self.acknowledged) };
+            self.unsettled_tracker = other.or(vanished);
         }
         assert!(
             tracked == self.acknowledged || Some(tracked) == acknowledging || Some(tracked) == vanished,
@@ -297,7 +311,6 @@ impl Oracle {
 
     fn find_lost<const W: usize, const R: usize, const S: usize>(&mut self, log: &mut Log<'_, TestLog<W, R, S>>) {
         for position in self.doubtful.clone() {
-            if std::env::var("DUMP").is_ok() { eprintln!("doubt {position} bounds {:?} {:?}", log.bounds(), log.next_notification(Position(position - 1)).map(|n| n.map(|n| format!("{n:?}")))); }
             if let Ok(Some(Notification::Gap { .. })) = log.next_notification(Position(position - 1)) {
                 self.lost.insert(position);
             }
@@ -337,9 +350,8 @@ impl Oracle {
                     let gone = if in_doubt { &self.doubtful } else { &self.lost };
                     // A sector that was being erased is still found, in part: what is in it was let go.
                     let let_go = if self.erase_was_cut { self.acknowledged } else { 0 };
-                    let lost: Vec<_> = (first.0..=last.0)
-                        .filter(|position| *position > let_go && !gone.contains(position))
-                        .collect();
+                    let lost: Vec<_> =
+                        (first.0..=last.0).filter(|position| *position > let_go && !gone.contains(position)).collect();
                     assert!(lost.is_empty(), "positions {lost:?} are lost");
                 }
                 other => panic!("unexpected {other:?}"),
@@ -398,7 +410,6 @@ fn cut<const W: usize, const R: usize, const S: usize, E: std::fmt::Debug>(
     flash: &SimFlash<W, R, S>,
     error: &AppendError<E>,
 ) -> PowerCut {
-    if flash.is_powered() && std::env::var("DUMP").is_ok() { std::fs::write("/tmp/flash.img", flash.image()).unwrap(); }
     assert!(!flash.is_powered(), "the log failed while power was on: {error:?}");
     PowerCut
 }

@@ -23,7 +23,9 @@ fn live<const W: usize, const R: usize, const S: usize>(
     done: &mut usize,
     weak: bool,
 ) -> Result<(), PowerCut> {
-    if std::env::var("DUMP").is_ok() { std::fs::write("/tmp/flash.img", flash.image()).unwrap(); }
+    if std::env::var("DUMP").is_ok() {
+        std::fs::write("/tmp/flash.img", flash.image()).unwrap();
+    }
     let mut scratch = [0; SCRATCH];
     let mut log = Log::mount(unmounted(flash), &mut scratch).expect("a log cut off can be mounted");
     oracle.check_after_mount(&mut log, weak);

@@ -137,8 +137,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// Opens the next sector. Events leave one sector free for the snapshots that upkeep may need.
     async fn next_sector(&mut self, events: bool, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
         if let Hold::By(held_by) = self.prepare_next(scratch).await? {
-            let reserve = self.newest.events == self.newest.carried && self.oldest.0 < self.newest.sequence;
-            if !events && reserve && self.newest.carried == 0 && !self.restarted {
+            let reserve = !self.newest.stored && self.oldest.0 < self.newest.sequence;
+            if !events && reserve && !self.restarted {
                 return self.start_anew(scratch).await;
             }
             self.pressed = true;
@@ -309,6 +309,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.newest.offset = place.saturating_add(count(padded));
         let [ordinal, ..] = self.newest.events.to_le_bytes();
         self.newest.events = self.newest.events.saturating_add(batch.events());
+        self.newest.stored |= batch.events() > 0;
         let end = place.saturating_add(count(len));
         self.newest.last = Some(Frame { at: place, entries: place, end, ordinal });
     }

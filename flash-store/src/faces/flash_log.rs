@@ -85,6 +85,8 @@ pub(crate) struct Newest {
     pub(crate) events: u32,
     /// How many of these are repeated from the sector before.
     pub(crate) carried: u32,
+    /// Whether any event has been stored in it that is not repeated from the sector before.
+    pub(crate) stored: bool,
     /// How many streams have been given a slot in it.
     pub(crate) slots: u8,
     /// Power may have failed while the frame after `offset` was written: do not write next to it.
@@ -112,6 +114,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             offset: 0,
             events: 0,
             carried: 0,
+            stored: false,
             slots: 0,
             torn: true,
             last: None,

@@ -344,11 +344,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.streams.clear();
         self.streams.next_use();
         self.trackers.clear();
-        let (mut slots, mut closed, mut carried) = (0_u8, false, 0_u32);
+        let (mut slots, mut closed, mut carried, mut stored) = (0_u8, false, 0_u32, false);
         while let Some(step) = self.medium.step(&mut walk, ceiling, scratch).await.map_err(unmounted)? {
             closed = matches!(step.head, Head::Close);
             if walk.last.is_some_and(|frame| frame.at == opened.frame.at) {
                 carried = walk.ordinal;
+            } else {
+                stored |= step.head.is_event();
             }
             match step.head {
                 Head::Track { tracker, position } => {
@@ -371,7 +373,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
         }
         self.take_newest(&opened, &walk, sequence, slots, closed);
-        self.newest.carried = carried;
+        (self.newest.carried, self.newest.stored) = (carried, stored);
         Ok(())
     }
 
@@ -385,6 +387,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             offset: walk.offset,
             events: walk.ordinal,
             carried: 0,
+            stored: false,
             slots,
             torn: !closed,
             last: walk.last,

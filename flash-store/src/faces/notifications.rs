@@ -13,6 +13,21 @@ use crate::table::{Directory, Listed, version_after};
 /// How often the newest header is read, which after an unclean stop may read differently every time.
 const TRIES: u32 = 8;
 
+/// Where an event stands.
+#[derive(Debug, Clone, Copy)]
+struct Event {
+    sector: u32,
+    at: u32,
+    len: u32,
+}
+
+/// What was found at a position.
+#[derive(Debug, Clone, Copy)]
+enum Located {
+    Event(Event, Listed),
+    Gap { first: Position, last: Position },
+}
+
 /// Where reading by position has got to: the next position is usually the one asked for next.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<const SLOTS: usize> {
@@ -75,18 +90,42 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         after: Position,
         scratch: &'s mut Scratch<'_>,
     ) -> Result<Option<Notification<'s>>, ReadError<F::Error>> {
-        self.settle(scratch).await?;
         let wanted = after.next();
-        let bounds = self.log_bounds();
-        if wanted < bounds.first {
-            return Err(ReadError::Trimmed { first: bounds.first });
-        }
-        if wanted > bounds.next {
-            return Err(ReadError::BeyondEnd { next: bounds.next });
-        }
-        if wanted == bounds.next {
-            return Ok(None);
-        }
+        let mut tries = 0;
+        let (Event { sector, at, len }, Listed { stream, version, kind, schema }) = loop {
+            self.settle(scratch).await?;
+            let bounds = self.log_bounds();
+            if wanted < bounds.first {
+                return Err(ReadError::Trimmed { first: bounds.first });
+            }
+            if wanted > bounds.next {
+                return Err(ReadError::BeyondEnd { next: bounds.next });
+            }
+            if wanted == bounds.next {
+                return Ok(None);
+            }
+            let located = self.locate(wanted, scratch).await?;
+            tries = u32::saturating_add(tries, 1);
+            match located {
+                Located::Event(event, listed) if self.is_certain(event.sector, event.at, scratch).await? => {
+                    break (event, listed);
+                }
+                Located::Gap { first, last } if tries > 1 || self.last_still_reads(scratch).await? => {
+                    return Ok(Some(Notification::Gap { first, last, reason: GapReason::Corrupt }));
+                }
+                // What was read at the mount cannot be read any more: memory agrees now, so look again.
+                _ if tries < TRIES => {}
+                _ => return Ok(Some(gap(wanted, wanted))),
+            }
+        };
+        let payload = self.payload(sector, at, len, scratch).await?;
+        let record = Record { stream, kind, version, schema, position: Some(wanted), payload };
+        Ok(Some(Notification::Event(record)))
+    }
+
+    /// Finds the event at this position, or how many are missing from there on.
+    async fn locate(&mut self, wanted: Position, scratch: &mut Scratch<'_>) -> Result<Located, ReadError<F::Error>> {
+        let last = self.log_bounds().last();
         let mut place = match self.reader.place.take() {
             Some(place) if place.sequence >= self.oldest.0 && place.base <= wanted && place.next() <= wanted => place,
             _ => self.seek(wanted, scratch).await?,
@@ -98,13 +137,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             else {
                 if place.sequence >= self.newest.sequence {
                     // The events counted at mount no longer verify.
-                    return Ok(Some(gap(wanted, bounds.last())));
+                    return Ok(Located::Gap { first: wanted, last });
                 }
                 let next = self.enter_sector(place.sequence.saturating_add(1), scratch).await?;
                 if next.base > wanted {
-                    let base = next.base;
+                    let last = next.base.previous();
                     self.reader.place = Some(next);
-                    return Ok(Some(gap(wanted, base.previous())));
+                    return Ok(Located::Gap { first: wanted, last });
                 }
                 place = next;
                 continue;
@@ -119,8 +158,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
             if position > wanted {
                 // Events are missing before this one: it is read again when its turn comes.
-                self.reader.place = None;
-                return Ok(Some(gap(wanted, position.previous())));
+                return Ok(Located::Gap { first: wanted, last: position.previous() });
             }
             let listed = match listed {
                 Some(listed) => Some(listed),
@@ -128,14 +166,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             };
             let sector = place.walk.sector;
             self.reader.place = Some(place);
-            let Some(Listed { stream, version, kind, schema }) = listed else {
-                return Ok(Some(gap(wanted, wanted)));
-            };
-            let Some(payload) = self.payload(sector, at, len, scratch).await? else {
-                return Ok(Some(gap(wanted, wanted)));
-            };
-            let record = Record { stream, kind, version, schema, position: Some(wanted), payload };
-            return Ok(Some(Notification::Event(record)));
+            return Ok(match listed {
+                Some(listed) => Located::Event(Event { sector, at, len }, listed),
+                None => Located::Gap { first: wanted, last: wanted },
+            });
         }
     }
 

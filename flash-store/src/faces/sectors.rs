@@ -65,6 +65,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             },
             Err(_) => self.wear.max(1),
         };
+        self.erase_as(sequence, erases).await
+    }
+
+    async fn erase_as(&mut self, sequence: u32, erases: u32) -> Result<(), F::Error> {
+        let region = self.medium.region;
+        let sector = region.sector_at(sequence);
         let before = core::mem::replace(&mut self.state, State::Interrupted);
         self.medium.erase(sector).await?;
         let header = Header { identity: self.identity, sequence, erases }.encode(&region);
@@ -251,20 +257,52 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// Nothing is lost, as no history has been let go for these snapshots yet; but if power fails in between, moves
     /// of trackers that only this sector knows of are forgotten.
     pub(crate) async fn start_anew(&mut self, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
-        let (sequence, base) = (self.newest.sequence, self.newest.base);
-        self.erase_and_prepare(sequence, scratch).await.map_err(AppendError::Storage)?;
-        self.newest.events = 0;
-        self.newest.base = base;
-        let Some(frame) = self.write_opened(sequence, 0, None, scratch).await? else {
-            self.state = State::Interrupted;
+        let (sequence, sector, seed) = (self.newest.sequence, self.newest.sector, self.newest.seed);
+        let Some(opened) = self.opened(self.identity, sequence, scratch).await? else {
             return Err(AppendError::Full { held_by: HeldBy::Wear });
         };
-        self.enter(sequence, None, frame);
+        // What the header carries over from the sector before is kept in the buffer meanwhile.
+        let mut entries = opened.frame.entries;
+        while let Some(parsed) = self.medium.entry(sector, entries, opened.frame.end, scratch).await? {
+            if !matches!(parsed.head, Head::Open { .. } | Head::Track { .. }) {
+                break;
+            }
+            entries = entries.saturating_add(parsed.head_len);
+        }
+        let len = opened.frame.end.saturating_sub(entries);
+        let from = sector.saturating_add(entries);
+        if len > 0 {
+            let limit = sector.saturating_add(self.medium.region.sector);
+            self.medium.window(from, len, limit, scratch).await?;
+        }
+        let held = self.medium.held(from, from.saturating_add(len), scratch).unwrap_or_default();
+        let carried = scratch.bytes().get(held).unwrap_or_default();
+        let erases = self.wear.max(1);
+        self.erase_as(sequence, erases).await.map_err(AppendError::Storage)?;
+        let mut bytes = [0; OPEN_STRIDE as usize];
+        let open = Head::Open { base: self.newest.base, genesis: self.newest.genesis, moment: self.moment };
+        let head_len = self.encode_opened(open, !carried.is_empty(), carried.len(), &mut bytes);
+        let head = bytes.get(4..head_len).unwrap_or_default();
+        let place = open_place(&self.medium.region, 0).unwrap_or_default();
+        let total = head.len().saturating_add(carried.len());
+        let mut pour = Pour::into_checksum(seed, place, total);
+        self.medium.pour(&mut pour, head).await?;
+        self.medium.pour(&mut pour, carried).await?;
+        let mut pour = Pour::into_flash(sector.saturating_add(place), pour.checksum(), total);
+        self.state = State::Interrupted;
+        self.medium.pour(&mut pour, head).await?;
+        self.medium.pour(&mut pour, carried).await?;
+        self.medium.drain(&mut pour).await?;
+        self.state = State::Mounted;
+        let end = place.saturating_add(u32::try_from(head_len.saturating_add(carried.len())).unwrap_or_default());
+        self.newest.offset = self.medium.region.words(end);
+        self.newest.last = Some(Frame { at: place, entries: place, end, ordinal: 0 });
+        self.newest.slots = 0;
+        self.newest.torn = false;
         self.streams.clear();
         self.reader.forget();
         self.chase = None;
         self.restarted = true;
-        self.prepared = Prepared::No;
         Ok(())
     }
 
@@ -289,6 +327,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             offset: region.words(frame.end),
             events,
             carried,
+            stored: false,
             slots: 0,
             torn: false,
             last: Some(frame),

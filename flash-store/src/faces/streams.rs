@@ -215,42 +215,59 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<Option<Record<'s>>, ReadError<F::Error>> {
         self.settle(scratch).await?;
         let mut found = self.find_snapshot(stream, at_most, self.oldest.0, scratch).await?;
-        if let Some(FoundSnapshot { sequence, at, len, .. }) = found {
-            let sector = self.medium.region.sector_at(sequence);
-            if self.payload(sector, at, len, scratch).await?.is_none() {
-                found = self.find_snapshot(stream, at_most, self.oldest.0, scratch).await?;
+        while let Some(FoundSnapshot { sequence, at, .. }) = found {
+            if self.is_certain(self.medium.region.sector_at(sequence), at, scratch).await? {
+                break;
             }
+            found = self.find_snapshot(stream, at_most, self.oldest.0, scratch).await?;
         }
         let Some(FoundSnapshot { named, sequence, at, len }) = found else { return Ok(None) };
         let Named { kind, schema, version, .. } = named;
         let sector = self.medium.region.sector_at(sequence);
         let payload = self.payload(sector, at, len, scratch).await?;
-        Ok(payload.map(|payload| Record { stream, kind, version, schema, position: None, payload }))
+        Ok(Some(Record { stream, kind, version, schema, position: None, payload }))
     }
 
-    /// The bytes of a payload, in the caller's buffer. `None` if they could be read before, but not any more.
-    ///
-    /// That can befall the last frame before an unclean stop, until the next append repeats it: so it is verified
-    /// together with what is lent of it.
+    /// The bytes of a payload, in the caller's buffer.
     pub(crate) async fn payload<'s>(
         &mut self,
         sector: u32,
         at: u32,
         len: u32,
         scratch: &'s mut Scratch<'_>,
-    ) -> Result<Option<&'s [u8]>, ReadError<F::Error>> {
-        if let Some(last) = self.uncertain(sector, at) {
-            if self.read_again(last, scratch).await?.is_none() {
-                self.lose_last(self.newest.next(), scratch).await?;
-                return Ok(None);
-            }
-        }
+    ) -> Result<&'s [u8], ReadError<F::Error>> {
         if len == 0 {
-            return Ok(Some(&[]));
+            return Ok(&[]);
         }
         let limit = sector.saturating_add(self.medium.region.sector);
         let bytes = self.medium.window(sector.saturating_add(at), len, limit, scratch).await?;
-        Ok(Some(bytes.get(..len as usize).unwrap_or_default()))
+        Ok(bytes.get(..len as usize).unwrap_or_default())
+    }
+
+    /// Whether what stands at this place can be relied on to be lent now. If not, memory has been made to agree.
+    ///
+    /// The last frame before an unclean stop may read well at the mount and not any more, until the next append
+    /// repeats it: so it is verified, into the very buffer that it is lent from.
+    pub(crate) async fn is_certain(
+        &mut self,
+        sector: u32,
+        at: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<bool, ReadError<F::Error>> {
+        let Some(last) = self.uncertain(sector, at) else { return Ok(true) };
+        let certain = self.read_again(last, scratch).await?.is_some();
+        if !certain {
+            self.lose_last(self.newest.next(), scratch).await?;
+        }
+        Ok(certain)
+    }
+
+    /// Whether the last frame can still be read, if that is in doubt. If not, memory has been made to agree.
+    pub(crate) async fn last_still_reads(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, ReadError<F::Error>> {
+        match self.newest.last {
+            Some(last) => self.is_certain(self.newest.sector, last.at, scratch).await,
+            None => Ok(true),
+        }
     }
 
     /// The last frame, if power may have failed while it was written and this place is in it.
@@ -287,7 +304,31 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         after: Version,
         scratch: &'s mut Scratch<'_>,
     ) -> Result<Option<Record<'s>>, ReadError<F::Error>> {
-        self.settle(scratch).await?;
+        let (follow, sector, at, len) = loop {
+            self.settle(scratch).await?;
+            match self.chase(stream, after, scratch).await? {
+                Some((follow, sector, at, len)) => {
+                    if self.is_certain(sector, at, scratch).await? {
+                        break (follow, sector, at, len);
+                    }
+                }
+                // If its last event could be read at the mount, and cannot any more, then look again.
+                None if self.last_still_reads(scratch).await? => return Ok(None),
+                None => {}
+            }
+        };
+        let Follow { kind, schema, version, .. } = follow;
+        let payload = self.payload(sector, at, len, scratch).await?;
+        Ok(Some(Record { stream, kind, version, schema, position: None, payload }))
+    }
+
+    /// The place of the first event of a stream above a version.
+    async fn chase(
+        &mut self,
+        stream: StreamId,
+        after: Version,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<(Follow, u32, u32, u32)>, ReadError<F::Error>> {
         let known = self.known(stream, scratch).await?;
         let Some(last) = known.appeared else { return Ok(None) };
         if after >= known.version {
@@ -311,26 +352,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     if !matches!(chase.follow.see(&head), Some(Sighting::Event)) || chase.follow.version <= after {
                         continue;
                     }
-                    let Follow { kind, schema, version, .. } = chase.follow;
-                    let sector = chase.walk.sector;
+                    let found = (chase.follow, chase.walk.sector, at, len);
                     self.chase = Some(chase);
-                    let payload = self.payload(sector, at, len, scratch).await?;
-                    return Ok(payload.map(|payload| Record {
-                        stream,
-                        kind,
-                        version,
-                        schema,
-                        position: None,
-                        payload,
-                    }));
+                    return Ok(Some(found));
                 }
-                None if chase.sequence >= last => {
-                    if self.newest.torn {
-                        // Its last event could be read at the mount, and cannot any more.
-                        self.lose_last(self.newest.next(), scratch).await?;
-                    }
-                    return Ok(None);
-                }
+                None if chase.sequence >= last => return Ok(None),
                 None => match self.chase_in(stream, chase.sequence.saturating_add(1), scratch).await? {
                     Some(next) => chase = next,
                     None => return Ok(None),

@@ -64,8 +64,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// As long as nothing was appended since an unclean stop, the header of the newest sector may be what was being
     /// written: if it cannot be read any more, the sector before is the newest.
     async fn keep_newest(&mut self, scratch: &mut Scratch<'_>) -> Result<(), ReadError<F::Error>> {
-        let Some(last) = self.newest.last.filter(|_| self.newest.torn && self.newest.events == self.newest.carried)
-        else {
+        let Some(last) = self.newest.last.filter(|_| self.newest.torn && !self.newest.stored) else {
             return Ok(());
         };
         let opens = (0..OPEN_PLACES).any(|number| open_place(&self.medium.region, number) == Some(last.at));
@@ -229,7 +228,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut tries = 0;
         loop {
             // Of a frame that opened its sector, the sector is lost with it; all else stands before it.
-            let outcome = match opens && self.newest.events == self.newest.carried {
+            let outcome = match opens && !self.newest.stored {
                 true => self.mount_again(scratch).await,
                 false => self.read_newest(sequence, Some(ceiling), scratch).await.map_err(|_| ReadError::NotMounted),
             };

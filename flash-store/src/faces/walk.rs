@@ -185,8 +185,10 @@ impl<F: NorFlash> Medium<F> {
                 _ => self.frame_from(walk, after, header, end, scratch).await?,
             };
             if let Some(next) = follower {
-                // A frame that looked torn after an unclean stop may verify later: whoever started anew then tells.
-                let given_up = self.resumes(walk.sector, &next, scratch).await?.is_some_and(|at| at <= frame.at);
+                // A frame that looked torn after an unclean stop may verify later, and the last one before may read
+                // well today only: whoever started anew has given up the one and repeated the other.
+                let resumed = self.resumes(walk.sector, &next, scratch).await?;
+                let given_up = resumed.is_some_and(|at| at <= frame.at || (at == after && !header));
                 if given_up || self.opens(walk.sector, &next, scratch).await? {
                     found = Some(next);
                     continue;
