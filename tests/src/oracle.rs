@@ -269,7 +269,9 @@ impl Oracle {
             let found = log.next_notification(Position(self.events())).ok().flatten();
             let found = found.and_then(|found| found.record().map(|record| (record.stream, record.version)));
             let is_earlier = |event: &Event| Some((id(event.stream), Version(event.version))) == found;
-            if earlier.first().is_some_and(is_earlier) && !self.inflight.first().is_some_and(is_earlier) {
+            let only_earlier = self.inflight.is_empty() && last == self.events() + earlier.len() as u64;
+            if only_earlier || earlier.first().is_some_and(is_earlier) && !self.inflight.first().is_some_and(is_earlier)
+            {
                 self.inflight = earlier;
             }
         }

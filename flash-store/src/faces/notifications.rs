@@ -5,6 +5,7 @@ use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{GapReason, Notification, Position, Record, Version};
 
 use super::flash_log::FlashLog;
+use super::streams::DOUBTS;
 use super::walk::{Step, Walk};
 use super::{NorFlash, face};
 use crate::format::entry::{Head, Named};
@@ -110,17 +111,25 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 Located::Event(event, listed) if self.is_certain(event.sector, event.at, scratch).await? => {
                     break (event, listed);
                 }
-                Located::Gap { first, last } if tries > 1 || self.last_still_reads(scratch).await? => {
+                Located::Gap { first, last } if tries > DOUBTS || !self.in_doubt(last) => {
                     return Ok(Some(Notification::Gap { first, last, reason: GapReason::Corrupt }));
                 }
-                // What was read at the mount cannot be read any more: memory agrees now, so look again.
-                _ if tries < TRIES => {}
+                // What was read at the mount may not be read every time now: look again.
+                _ if tries <= DOUBTS => {
+                    scratch.bytes_mut(); // read it anew
+                }
                 _ => return Ok(Some(gap(wanted, wanted))),
             }
         };
         let payload = self.payload(sector, at, len, scratch).await?;
         let record = Record { stream, kind, version, schema, position: Some(wanted), payload };
         Ok(Some(Notification::Event(record)))
+    }
+
+    /// Whether what stands at positions up to `last` may not be read every time now: the last frame before an unclean
+    /// stop, until the next append repeats it.
+    fn in_doubt(&self, last: Position) -> bool {
+        self.newest.torn && last == self.log_bounds().last()
     }
 
     /// Finds the event at this position, or how many are missing from there on.

@@ -258,9 +258,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// of trackers that only this sector knows of are forgotten.
     pub(crate) async fn start_anew(&mut self, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
         let (sequence, sector, seed) = (self.newest.sequence, self.newest.sector, self.newest.seed);
-        let Some(opened) = self.opened(self.identity, sequence, scratch).await? else {
-            return Err(AppendError::Full { held_by: HeldBy::Wear });
-        };
+        let mut opened = None;
+        for _ in 0..OPEN_ATTEMPTS {
+            opened = self.opened(self.identity, sequence, scratch).await?;
+            if opened.is_some() {
+                break;
+            }
+        }
+        let Some(opened) = opened else { return Err(AppendError::Full { held_by: HeldBy::Wear }) };
         // What the header carries over from the sector before is kept in the buffer meanwhile.
         let mut entries = opened.frame.entries;
         while let Some(parsed) = self.medium.entry(sector, entries, opened.frame.end, scratch).await? {

@@ -32,6 +32,22 @@ pub(crate) struct Follow {
     back: Option<u32>,
 }
 
+/// How often what was read at a mount is looked for before it is given up.
+pub(crate) const DOUBTS: u32 = 32;
+
+/// An event found: whose it is, and where it stands.
+#[derive(Debug, Clone, Copy)]
+struct Chased {
+    follow: Follow,
+    sector: u32,
+    at: u32,
+    len: u32,
+}
+
+impl Chased {
+    const NOTHING: Self = Self { follow: Follow::new(StreamId(0)), sector: 0, at: 0, len: 0 };
+}
+
 /// A snapshot found: where its state stands.
 #[derive(Debug, Clone, Copy)]
 struct FoundSnapshot {
@@ -48,7 +64,7 @@ enum Sighting {
 }
 
 impl Follow {
-    fn new(stream: StreamId) -> Self {
+    const fn new(stream: StreamId) -> Self {
         Self { stream, slot: None, kind: evenkeel_core::Kind(0), schema: 0, version: Version::NONE, back: None }
     }
 
@@ -262,14 +278,6 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(certain)
     }
 
-    /// Whether the last frame can still be read, if that is in doubt. If not, memory has been made to agree.
-    pub(crate) async fn last_still_reads(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, ReadError<F::Error>> {
-        match self.newest.last {
-            Some(last) => self.is_certain(self.newest.sector, last.at, scratch).await,
-            None => Ok(true),
-        }
-    }
-
     /// The last frame, if power may have failed while it was written and this place is in it.
     fn uncertain(&self, sector: u32, at: u32) -> Option<crate::format::frame::Frame> {
         let last = self.newest.last.filter(|last| self.newest.torn && sector == self.newest.sector && at >= last.at)?;
@@ -304,19 +312,27 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         after: Version,
         scratch: &'s mut Scratch<'_>,
     ) -> Result<Option<Record<'s>>, ReadError<F::Error>> {
-        let (follow, sector, at, len) = loop {
+        let mut tries = 0;
+        let Chased { follow, sector, at, len } = loop {
             self.settle(scratch).await?;
-            match self.chase(stream, after, scratch).await? {
-                Some((follow, sector, at, len)) => {
-                    if self.is_certain(sector, at, scratch).await? {
-                        break (follow, sector, at, len);
-                    }
+            let chased = self.chase(stream, after, scratch).await?;
+            if let Some(Chased { sector, at, .. }) = chased {
+                if self.is_certain(sector, at, scratch).await? {
+                    break chased;
                 }
-                // If its last event could be read at the mount, and cannot any more, then look again.
-                None if self.last_still_reads(scratch).await? => return Ok(None),
-                None => {}
             }
-        };
+            // What was read at the mount may not be read every time now, until the next append repeats it.
+            let known = self.known(stream, scratch).await?.version;
+            tries = u32::saturating_add(tries, 1);
+            if known <= after || !self.newest.torn || tries > DOUBTS {
+                break None;
+            }
+            scratch.bytes_mut(); // read it anew
+        }
+        .unwrap_or(Chased::NOTHING);
+        if follow.version <= after {
+            return Ok(None);
+        }
         let Follow { kind, schema, version, .. } = follow;
         let payload = self.payload(sector, at, len, scratch).await?;
         Ok(Some(Record { stream, kind, version, schema, position: None, payload }))
@@ -328,7 +344,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         stream: StreamId,
         after: Version,
         scratch: &mut Scratch<'_>,
-    ) -> Result<Option<(Follow, u32, u32, u32)>, ReadError<F::Error>> {
+    ) -> Result<Option<Chased>, ReadError<F::Error>> {
         let known = self.known(stream, scratch).await?;
         let Some(last) = known.appeared else { return Ok(None) };
         if after >= known.version {
@@ -352,9 +368,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     if !matches!(chase.follow.see(&head), Some(Sighting::Event)) || chase.follow.version <= after {
                         continue;
                     }
-                    let found = (chase.follow, chase.walk.sector, at, len);
+                    let (follow, sector) = (chase.follow, chase.walk.sector);
                     self.chase = Some(chase);
-                    return Ok(Some(found));
+                    return Ok(Some(Chased { follow, sector, at, len }));
                 }
                 None if chase.sequence >= last => return Ok(None),
                 None => match self.chase_in(stream, chase.sequence.saturating_add(1), scratch).await? {

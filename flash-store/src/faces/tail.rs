@@ -33,7 +33,7 @@ use crate::sabotage::{self, Break};
 /// The most bytes before the entries that a resume frame repeats.
 const RESUME_HEAD: usize = frame::HEAD_BYTES + 8;
 /// How often a last frame that verified once is read again before it is given up.
-const TRIES: u32 = 8;
+const TRIES: u32 = 32;
 
 /// The last frame of a sector, to be repeated: its entries without an older resume record.
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +115,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
             // From here to the checksum of the copy nothing else is read: what was verified is what is copied.
             let written = match read {
-                Some(last) if last.opens => self.open_again(&last, free, scratch).await?,
+                Some(last) if last.opens => match self.open_again(&last, free, scratch).await? {
+                    None if !self.newest.stored => {
+                        // No place is left for another header, and nothing but the header is in this sector.
+                        self.start_anew(scratch).await?;
+                        return Ok(None);
+                    }
+                    written => written,
+                },
                 last => self.write_resume(frontier, free, last, scratch).await?,
             };
             let Some(frame) = written else { break };
@@ -313,7 +320,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let body = out.len();
             return self.write_copy(place, out.written(), body, last.frame, scratch).await;
         }
-        self.write_resume(self.newest.offset, free, None, scratch).await
+        Ok(None)
     }
 
     /// Writes a frame of `head`, of which the first entry starts at `body`, and the entries of another frame.
