@@ -75,8 +75,8 @@ pub struct Oracle {
     /// How many of the last events were found after a cut and may still vanish: until something is appended, as the
     /// log writes nothing at a mount.
     unsettled: u64,
-    /// What was under way and was not found, and may still appear as long.
-    earlier: Vec<Event>,
+    /// What was under way and was not found, or not any more, and may still appear as long.
+    maybe: Vec<Vec<Event>>,
     /// Where else the tracker may be as long.
     unsettled_tracker: Option<u64>,
     acknowledged: u64,
@@ -172,7 +172,7 @@ impl Oracle {
                     self.events.append(&mut self.inflight);
                     self.unsettled = 0;
                     self.unsettled_tracker = None;
-                    self.earlier.clear();
+                    self.maybe.clear();
                     self.heads = heads;
                     return Ok(());
                 }
@@ -257,23 +257,34 @@ impl Oracle {
         weak: bool,
     ) {
         let last = log.bounds().last().0;
+        // What was found at a mount can be gone at the next, and what was not can be there, as long as nothing was
+        // appended in between.
+        let mut vanished = Vec::new();
         while last < self.events() && self.unsettled > 0 {
             self.unsettled -= 1;
             self.doubtful.remove(&self.events());
-            self.events.pop();
-            self.count_heads();
+            vanished.extend(self.events.pop());
         }
-        // What the mount before did not find can be found now, as long as nothing was appended in between.
-        let earlier = std::mem::take(&mut self.earlier);
+        vanished.reverse();
+        self.count_heads();
+        let mut candidates = std::mem::take(&mut self.maybe);
+        candidates.push(vanished);
+        candidates.retain(|events| !events.is_empty());
         if last > self.events() {
-            let found = log.next_notification(Position(self.events())).ok().flatten();
-            let found = found.and_then(|found| found.record().map(|record| (record.stream, record.version)));
-            let is_earlier = |event: &Event| Some((id(event.stream), Version(event.version))) == found;
-            let only_earlier = self.inflight.is_empty() && last == self.events() + earlier.len() as u64;
-            if only_earlier || earlier.first().is_some_and(is_earlier) && !self.inflight.first().is_some_and(is_earlier)
-            {
-                self.inflight = earlier;
-            }
+            candidates.push(std::mem::take(&mut self.inflight));
+            let found = (0..32).find_map(|_| {
+                let found = log.next_notification(Position(self.events())).ok().flatten();
+                found.and_then(|found| {
+                    found.record().map(|record| (record.stream, record.version, record.payload.to_vec()))
+                })
+            });
+            let len = (last - self.events()) as usize;
+            let matches = |events: &Vec<Event>| {
+                let first =
+                    events.first().map(|event| (id(event.stream), Version(event.version), event.payload.clone()));
+                events.len() == len && (first == found || found.is_none())
+            };
+            self.inflight = candidates.iter().find(|events| matches(events)).cloned().unwrap_or_default();
         }
         let (without, with) = (self.events(), self.events() + self.inflight.len() as u64);
         assert!(
@@ -292,7 +303,8 @@ impl Oracle {
             }
         }
         if weak {
-            self.earlier = std::mem::take(&mut self.inflight);
+            candidates.push(std::mem::take(&mut self.inflight));
+            self.maybe = candidates;
         }
         self.inflight.clear();
         let tracked = log.tracked(UPLINK).0;

@@ -99,7 +99,7 @@ fn exhaust<const W: usize, const R: usize, const S: usize>(
             let cut = cut.with_seed(seed ^ after << 8 ^ index as u64);
             let rest = replayable(&cut, None, || life(&flash, &oracle, &steps, &[cut], &mut tally));
             tally.cuts += 1;
-            if nest == 0 || (after as usize * 31 + index) % nest != 0 {
+            if nest == 0 || !(after as usize * 31 + index).is_multiple_of(nest) {
                 continue;
             }
             for then in 0..rest.min(40) {
@@ -140,7 +140,8 @@ fn report(name: &str, tally: &Tally) {
         tally.nested,
         tally.compared
     );
-    assert!(tally.cuts > 500 && tally.compared > 5000);
+    let replaying = std::env::var("EVENKEEL_CUTS").is_ok();
+    assert!(replaying || tally.cuts > 500 && tally.compared > 5000);
 }
 
 #[test]
@@ -154,8 +155,12 @@ fn power_cut_anywhere_with_words_of_1_byte_in_pages() {
 }
 
 #[test]
-fn power_cut_anywhere_with_words_of_8_and_16_bytes() {
+fn power_cut_anywhere_with_words_of_8_bytes() {
     report("8 B words, 3 sectors of 512 B", &exhaust::<8, 4, 512>(3, 8, 13, 40, 40));
+}
+
+#[test]
+fn power_cut_anywhere_with_words_of_16_bytes() {
     report("16 B words, 4 sectors of 1 KiB", &exhaust::<16, 1, 1024>(4, 16, 14, 40, 40));
 }
 

@@ -97,7 +97,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             tried = tried.saturating_add(1);
             match self.take_up(identity, newest, scratch).await {
                 // A header that was just being written may read well the one time and not the next.
-                Err(MountError::Foreign) if tried < TRIES => {}
+                Err(MountError::Foreign) if tried < TRIES => {
+                    scratch.bytes_mut(); // read it anew
+                }
                 done => return done,
             }
         }

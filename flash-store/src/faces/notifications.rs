@@ -11,9 +11,6 @@ use super::{NorFlash, face};
 use crate::format::entry::{Head, Named};
 use crate::table::{Directory, Listed, version_after};
 
-/// How often the newest header is read, which after an unclean stop may read differently every time.
-const TRIES: u32 = 8;
-
 /// Where an event stands.
 #[derive(Debug, Clone, Copy)]
 struct Event {
@@ -220,7 +217,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         let sequence = self.newest.sequence;
         let mut offset = 0;
-        for _ in 0..TRIES {
+        for _ in 0..DOUBTS {
+            scratch.bytes_mut(); // read it anew
             if let Some(opened) = self.opened(self.identity, sequence, scratch).await? {
                 offset = opened.frame.at;
                 break;

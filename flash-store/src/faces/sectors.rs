@@ -8,6 +8,7 @@ use evenkeel_core::{Position, Upkeep};
 use super::flash_log::{FlashLog, Newest, Prepared, State};
 use super::mount::{OPEN_PLACES, OPEN_STRIDE, open_place};
 use super::pour::Pour;
+use super::streams::DOUBTS;
 use super::tail::Repeated;
 use super::{NorFlash, face};
 use crate::error::MountError;
@@ -259,7 +260,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     pub(crate) async fn start_anew(&mut self, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
         let (sequence, sector, seed) = (self.newest.sequence, self.newest.sector, self.newest.seed);
         let mut opened = None;
-        for _ in 0..OPEN_ATTEMPTS {
+        for _ in 0..DOUBTS {
+            scratch.bytes_mut(); // read it anew
             opened = self.opened(self.identity, sequence, scratch).await?;
             if opened.is_some() {
                 break;
