@@ -28,6 +28,8 @@ pub enum Step {
     Acknowledge(u64),
     /// Does all upkeep there is.
     Maintain,
+    /// Stops cleanly and mounts again.
+    Restart,
 }
 
 /// Power was cut.
@@ -39,9 +41,10 @@ pub struct PowerCut;
 pub fn workload(seed: u64, steps: usize, streams: u64, largest: usize) -> Vec<Step> {
     let mut rng = Rng::from_seed(seed);
     (0..steps)
-        .map(|_| match rng.below(10) {
+        .map(|_| match rng.below(12) {
             0 => Step::Acknowledge(rng.below(4)),
             1 => Step::Maintain,
+            3 if rng.below(2) == 0 => Step::Restart,
             2 => {
                 let events = 2 + rng.below(2);
                 Step::Append(
@@ -81,6 +84,8 @@ pub struct Oracle {
     unsettled_tracker: Option<u64>,
     acknowledged: u64,
     acknowledging: Option<u64>,
+    /// Cells may read differently from one time to the next.
+    weak: bool,
     /// Power was cut while a sector was being erased.
     pub erase_was_cut: bool,
     /// How many records were compared.
@@ -135,6 +140,7 @@ impl Oracle {
             Step::Append(events) => self.append(log, flash, events),
             Step::Acknowledge(before) => self.acknowledge(log, flash, self.events().saturating_sub(*before)),
             Step::Maintain => self.maintain(log, flash),
+            Step::Restart => self.restart(log, flash),
         }
     }
 
@@ -192,6 +198,24 @@ impl Oracle {
             }
         }
         unreachable!("the loop ends in one of its arms")
+    }
+
+    fn restart<const W: usize, const R: usize, const S: usize>(
+        &mut self,
+        log: &mut Log<'_, TestLog<W, R, S>>,
+        flash: &SimFlash<W, R, S>,
+    ) -> Result<(), PowerCut> {
+        self.inflight.clear();
+        match log.records().close(&mut [0; 64]) {
+            Ok(()) => {
+                let (records, scratch) = log.parts();
+                *records = unmounted(flash);
+                records.mount(scratch).expect("a log that was closed can be mounted");
+                self.check_after_mount(log, self.weak);
+                Ok(())
+            }
+            Err(error) => Err(cut(flash, &error)),
+        }
     }
 
     fn acknowledge<const W: usize, const R: usize, const S: usize>(
@@ -256,6 +280,7 @@ impl Oracle {
         log: &mut Log<'_, TestLog<W, R, S>>,
         weak: bool,
     ) {
+        self.weak = weak;
         let last = log.bounds().last().0;
         // What was found at a mount can be gone at the next, and what was not can be there, as long as nothing was
         // appended in between.

@@ -40,7 +40,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     async fn check(&mut self, batch: &mut Batch<'_>) -> Result<(), AppendError<F::Error>> {
         self.streams.next_use();
         let mut small = [0; LEAST_SCRATCH as usize];
-        if self.state != State::Mounted || self.newest.torn {
+        if self.state != State::Mounted || self.newest.torn || self.newest.closed {
             let mut scratch = room_to_read(batch, &mut small);
             self.settle(&mut scratch).await?;
             self.secure(&mut scratch).await?;
@@ -309,7 +309,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.newest.offset = place.saturating_add(count(padded));
         let [ordinal, ..] = self.newest.events.to_le_bytes();
         self.newest.events = self.newest.events.saturating_add(batch.events());
-        self.newest.stored |= batch.events() > 0;
+        if batch.events() > 0 {
+            self.newest.stored = true;
+            self.newest.lost = 0;
+        }
         let end = place.saturating_add(count(len));
         self.newest.last = Some(Frame { at: place, entries: place, end, ordinal });
     }

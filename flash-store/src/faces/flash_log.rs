@@ -87,10 +87,14 @@ pub(crate) struct Newest {
     pub(crate) carried: u32,
     /// Whether any event has been stored in it that is not repeated from the sector before.
     pub(crate) stored: bool,
+    /// How many of the last of them were lost after they had been read: their positions stay empty.
+    pub(crate) lost: u32,
     /// How many streams have been given a slot in it.
     pub(crate) slots: u8,
     /// Power may have failed while the frame after `offset` was written: do not write next to it.
     pub(crate) torn: bool,
+    /// The last stop was clean, and nothing has been appended since.
+    pub(crate) closed: bool,
     /// The newest frame, which may rest on a word whose programming was cut.
     pub(crate) last: Option<Frame>,
 }
@@ -114,9 +118,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             offset: 0,
             events: 0,
             carried: 0,
+            lost: 0,
             stored: false,
             slots: 0,
             torn: true,
+            closed: false,
             last: None,
         };
         Self {

@@ -306,8 +306,19 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
             blank &= matches!(probe, Probe::None(Found::Blank));
         }
-        if let Some(found) = newest {
-            return Ok(found);
+        if let Some((identity, mut sequence)) = newest {
+            // Sectors behind it whose first header is damaged, and that were looked at before it was known what to
+            // expect of them.
+            for _ in 0..sectors {
+                let next = sequence.saturating_add(1);
+                let index = self.medium.region.index_of(next);
+                let probe = self.probe(index, Some((identity, next)), scratch).await.map_err(unmounted)?;
+                if !probe.opened_as(next) {
+                    break;
+                }
+                sequence = next;
+            }
+            return Ok((identity, sequence));
         }
         if let Some(error) = self.medium.unreadable.take() {
             return Err(MountError::Storage(error));
@@ -348,7 +359,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.trackers.clear();
         let (mut slots, mut closed, mut carried, mut stored) = (0_u8, false, 0_u32, false);
         while let Some(step) = self.medium.step(&mut walk, ceiling, scratch).await.map_err(unmounted)? {
-            closed = matches!(step.head, Head::Close);
+            // A clean stop that was only repeated by a later start is none any more.
+            closed = matches!(step.head, Head::Close)
+                && walk.last.is_some_and(|last| last.entries.saturating_add(1) == last.end);
             if walk.last.is_some_and(|frame| frame.at == opened.frame.at) {
                 carried = walk.ordinal;
             } else {
@@ -374,6 +387,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 Head::Open { .. } | Head::Resume { .. } | Head::Close => {}
             }
         }
+        if closed {
+            let end = walk.offset.saturating_add(self.medium.region.quiet());
+            closed = self.medium.erased_between(walk.sector, walk.offset, end, scratch).await.map_err(unmounted)?;
+        }
         self.take_newest(&opened, &walk, sequence, slots, closed);
         (self.newest.carried, self.newest.stored) = (carried, stored);
         Ok(())
@@ -389,9 +406,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             offset: walk.offset,
             events: walk.ordinal,
             carried: 0,
+            lost: 0,
             stored: false,
             slots,
             torn: !closed,
+            closed,
             last: walk.last,
         };
         if self.moment < opened.moment {

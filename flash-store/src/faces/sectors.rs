@@ -240,6 +240,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             // positions stay without events.
             if let Some(last) = carry {
                 if attempt > OPEN_PLACES || !self.still_reads(&last, self.newest.sequence, scratch).await? {
+                    self.lose_last(self.newest.next(), scratch).await?;
                     carry = None;
                 }
             }
@@ -315,7 +316,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 
     /// The position of the first event of the sector to be opened.
     fn base_with(&self, carry: Option<Repeated>) -> Position {
-        carry.map_or(self.newest.next(), |carry| carry.first)
+        // What was lost at the end belongs to the new sector, so that the old one ends before it.
+        let next = Position(self.newest.next().0.saturating_sub(u64::from(self.newest.lost)));
+        carry.map_or(next, |carry| carry.first)
     }
 
     /// Takes up the sector that this frame has opened.
@@ -334,9 +337,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             offset: region.words(frame.end),
             events,
             carried,
+            lost: events.saturating_sub(carried),
             stored: false,
             slots: 0,
             torn: false,
+            closed: false,
             last: Some(frame),
         };
         self.prepared = Prepared::No;

@@ -134,7 +134,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
         }
         let last = match last {
-            Some(frame) => self.read_again(frame, scratch).await?,
+            Some(frame) => {
+                let read = self.read_again(frame, scratch).await?;
+                if read.is_none() {
+                    self.lose_last(counted, scratch).await?;
+                }
+                read
+            }
             None => None,
         };
         self.newest.torn = false;
@@ -145,11 +151,28 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// As [`resume`](Self::resume), and repeats what this sector has no room for by opening the next one, if that can
     /// be had now.
     pub(crate) async fn secure(&mut self, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
+        if self.newest.closed {
+            return self.go_on_in_place().await;
+        }
         let Some(carry) = self.resume(scratch).await? else { return Ok(()) };
         self.newest.torn = true; // until it is repeated
         if let Hold::Nothing = self.prepare_next(scratch).await? {
             return self.open_next_with(Some(carry), scratch).await;
         }
+        Ok(())
+    }
+
+    /// After a clean stop: goes on right behind it. The marks tell the next mount that this was begun.
+    async fn go_on_in_place(&mut self) -> Result<(), AppendError<F::Error>> {
+        let region = self.medium.region;
+        let place = self.newest.offset.saturating_add(region.marks());
+        if place < region.sector {
+            self.mark(self.newest.sector, place).await?;
+            self.newest.offset = place;
+        } else {
+            self.newest.offset = region.sector;
+        }
+        self.newest.closed = false;
         Ok(())
     }
 
@@ -248,7 +271,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.reader.forget();
         self.chase = None;
         let lost = counted.since(self.newest.next());
-        self.newest.events = self.newest.events.saturating_add(u32::try_from(lost).unwrap_or(u32::MAX));
+        self.newest.lost = u32::try_from(lost).unwrap_or(u32::MAX);
+        self.newest.events = self.newest.events.saturating_add(self.newest.lost);
         self.newest.torn = true;
         Ok(())
     }
