@@ -58,8 +58,7 @@
 //! version 1 is not frozen before the first release.**
 //!
 //! `FlashLog::close` before switching off on purpose lets the next boot go on in place. Without it nothing is lost,
-//! but the first append of the next boot leaves some bytes unused. Do not call it for now: a power cut in the first
-//! append after it makes the next one fail.
+//! but the first append of the next boot leaves some bytes unused.
 //!
 //! # Features
 //!
