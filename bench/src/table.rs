@@ -19,7 +19,8 @@ const NOTES: &str = "\
 [2] `sequential-storage` has no batches: each item is written on its own, and a power cut leaves some of them.\n\
 [3] Evenkeel moves a tracker; `sequential-storage` pops each item.\n";
 
-/// A table for each workload: a row for each system, word and payload, a column for each metric.
+/// A table for each workload: a row for each system, word and payload, a column for each metric. A system that cannot
+/// do it has one row of dashes.
 #[must_use]
 pub fn markdown(report: &Report) -> String {
     let systems = distinct(report.results.iter().map(|figure| figure.system));
@@ -33,7 +34,7 @@ pub fn markdown(report: &Report) -> String {
         for (sectors, word, payload) in
             distinct(figures.iter().map(|figure| (figure.sectors, figure.word, figure.payload)))
         {
-            for system in &systems {
+            for system in systems.iter().filter(|system| took_part(&figures, system)) {
                 let of_system = |figure: &&&Figure| {
                     (figure.sectors, figure.word, figure.payload, figure.system) == (sectors, word, payload, *system)
                 };
@@ -47,9 +48,16 @@ pub fn markdown(report: &Report) -> String {
                 let _ = writeln!(out, "| {sectors} | {word} | {payload} | {system} | {} |", cells.join(" | "));
             }
         }
+        for system in systems.iter().filter(|system| !took_part(&figures, system)) {
+            let _ = writeln!(out, "| — | — | — | {system} |{}", " — |".repeat(metrics.len()));
+        }
         out.push('\n');
     }
     out + NOTES
+}
+
+fn took_part(figures: &[&Figure], system: &str) -> bool {
+    figures.iter().any(|figure| figure.system == system)
 }
 
 /// Each value once, in the order of their first appearance.
@@ -85,6 +93,6 @@ mod tests {
         let results = vec![figure("a", "append", 24.125), figure("b", "append", 25.0), figure("a", "batch8", 20.0)];
         let table = markdown(&Report { results });
         assert!(table.contains("| 64 | 4 | 16 | a | 24.12 |\n| 64 | 4 | 16 | b | 25 |"), "{table}");
-        assert!(table.contains("| 64 | 4 | 16 | b | — |"), "{table}");
+        assert!(table.contains("| — | — | — | b | — |"), "{table}");
     }
 }
