@@ -111,7 +111,7 @@ fn run<const W: usize, const R: usize, const S: usize>(
     }
     // The faults stop: the device accepts work, and loses nothing more.
     let before = oracle.events();
-    let steps: Vec<_> = workload(rng.next_u64(), usize::MAX.min(3 * LIVELY), streams, largest);
+    let steps: Vec<_> = workload(rng.next_u64(), 3 * LIVELY, streams, largest);
     live(&flash, &mut oracle, &steps, &mut 0, weak).expect("no cut is left");
     assert!(oracle.events() >= before + LIVELY as u64, "the log hardly accepts work again");
     flash.cut_now();
