@@ -14,6 +14,9 @@ pub enum MountError<E> {
     Storage(E),
     /// Every byte of the region reads as erased: there is no log yet. `format` makes one.
     Blank,
+    /// A format of a blank region was cut off before there was a log. `format` makes one, and so does
+    /// `mount_or_format`.
+    Unfinished,
     /// The region holds something else, or a log of which no sector's header is left.
     Foreign,
     /// A log of another format version.
@@ -42,6 +45,7 @@ impl<E: fmt::Debug> fmt::Display for MountError<E> {
         match self {
             Self::Storage(error) => write!(f, "the flash failed: {error:?}"),
             Self::Blank => f.write_str("the region is blank: there is no log yet"),
+            Self::Unfinished => f.write_str("formatting the region was cut off: there is no log yet"),
             Self::Foreign => f.write_str("the region holds no log, but something else"),
             Self::Version { found } => write!(f, "the log is of format version {found}, this program reads version 1"),
             Self::Geometry { found } => write!(

@@ -80,6 +80,8 @@ pub struct Oracle {
     unsettled: u64,
     /// What was under way and was not found, or not any more, and may still appear as long.
     maybe: Vec<Vec<Event>>,
+    /// What may stand behind so many events, where that could not be read at the mount.
+    undecided: (u64, Vec<Vec<Event>>),
     /// Where else the tracker may be as long.
     unsettled_tracker: Option<u64>,
     acknowledged: u64,
@@ -309,7 +311,9 @@ impl Oracle {
                     events.first().map(|event| (id(event.stream), Version(event.version), event.payload.clone()));
                 events.len() == len && (first == found || found.is_none())
             };
-            self.inflight = candidates.iter().find(|events| matches(events)).cloned().unwrap_or_default();
+            let fitting: Vec<_> = candidates.iter().filter(|events| matches(events)).cloned().collect();
+            self.inflight = fitting.first().cloned().unwrap_or_default();
+            self.undecided = (self.events(), fitting);
         }
         let (without, with) = (self.events(), self.events() + self.inflight.len() as u64);
         assert!(
@@ -407,7 +411,23 @@ impl Oracle {
         }
     }
 
+    /// What could not be read at the mount is decided by what is read later.
+    fn decide(&mut self, position: u64, record: &Record<'_>) {
+        let (before, candidates) = self.undecided.clone();
+        let Some(at) = position.checked_sub(before + 1) else { return };
+        let is_it = |event: &Event| {
+            (id(event.stream), Version(event.version), event.payload.as_slice())
+                == (record.stream, record.version, record.payload)
+        };
+        if let Some(events) = candidates.iter().find(|events| events.get(at as usize).is_some_and(is_it)) {
+            let range = before as usize..before as usize + events.len();
+            self.events.splice(range, events.iter().cloned());
+            self.count_heads();
+        }
+    }
+
     fn compare_event(&mut self, position: u64, record: &Record<'_>) {
+        self.decide(position, record);
         let event = &self.events[position as usize - 1];
         let expected = Record {
             stream: id(event.stream),

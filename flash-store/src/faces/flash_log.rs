@@ -173,7 +173,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.trackers.get(tracker)
     }
 
-    /// Mounts the log, or makes a new one if every byte of the region reads as erased.
+    /// Mounts the log, or makes a new one if every byte of the region reads as erased, or if nothing is in it but what
+    /// a format left that was cut off.
     ///
     /// Anything else in the region is an error, and stays as it is.
     pub async fn mount_or_format(
@@ -183,7 +184,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<(), MountError<F::Error>> {
         let mut scratch = Scratch::new(scratch);
         match self.find_log(&mut scratch).await {
-            Err(MountError::Blank) => self.start_life(identity, &mut scratch).await,
+            Err(MountError::Blank | MountError::Unfinished) => {
+                let first = self.medium.region.sectors;
+                self.start_life(identity, first, &mut scratch).await
+            }
             other => other,
         }
     }
@@ -194,7 +198,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// of this geometry goes on counting its erases. If power fails before this returns, what was there before can
     /// still be mounted, less its oldest sector.
     pub async fn format(&mut self, identity: Identity, scratch: &mut [u8]) -> Result<(), MountError<F::Error>> {
-        self.start_life(identity, &mut Scratch::new(scratch)).await
+        let mut scratch = Scratch::new(scratch);
+        self.check_region(&scratch)?;
+        let highest = self.highest_sequence(&mut scratch).await;
+        let highest = highest.map_err(|_| MountError::ScratchTooSmall { needed: super::mount::LEAST_SCRATCH })?;
+        let first = highest.map_or(self.medium.region.sectors, |highest| highest.saturating_add(1));
+        self.start_life(identity, first, &mut scratch).await
     }
 
     /// Walks through a sector of the log from behind its header.

@@ -21,6 +21,9 @@ pub(crate) const LEAST_SCRATCH: u32 = 64;
 /// How often a log is looked for whose newest header reads differently every time.
 const TRIES: u32 = 16;
 
+/// The bytes of a first header that are the same for every log of this geometry.
+const GEOMETRY_BYTES: usize = 7;
+
 /// How often the last frame is read again at a mount after an unclean stop.
 const STEADY_READS: u32 = 2;
 
@@ -66,13 +69,6 @@ pub(crate) enum Probe {
 impl Probe {
     fn opened_as(&self, sequence: u32) -> bool {
         matches!(self, Self::Opened(_, found) if *found == sequence)
-    }
-
-    fn sequence(&self) -> Option<u32> {
-        match self {
-            Self::Opened(_, sequence) => Some(*sequence),
-            _ => None,
-        }
     }
 }
 
@@ -289,7 +285,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<(Identity, u32), MountError<F::Error>> {
         let sectors = self.medium.region.sectors;
         let mut newest: Option<(Identity, u32)> = None;
-        let (mut other, mut blank) = (None, true);
+        let mut other = None;
         for index in 0..sectors {
             let expected = newest.map(|(identity, sequence)| {
                 let newest = self.medium.region.index_of(sequence);
@@ -304,7 +300,6 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 Probe::None(found @ (Found::OtherGeometry(_) | Found::OtherVersion(_))) => other = Some(found),
                 _ => {}
             }
-            blank &= matches!(probe, Probe::None(Found::Blank));
         }
         if let Some((identity, mut sequence)) = newest {
             // Sectors behind it whose first header is damaged, and that were looked at before it was known what to
@@ -320,26 +315,43 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
             return Ok((identity, sequence));
         }
-        if let Some(error) = self.medium.unreadable.take() {
-            return Err(MountError::Storage(error));
+        match self.written_in_first(scratch).await.map_err(unmounted)? {
+            Some(0) => return Err(MountError::Blank),
+            Some(end) if self.is_begun(end, scratch).await.map_err(unmounted)? => return Err(MountError::Unfinished),
+            _ => {}
         }
-        match other {
-            Some(Found::OtherGeometry(found)) => Err(MountError::Geometry { found }),
-            Some(Found::OtherVersion(found)) => Err(MountError::Version { found }),
-            _ if blank && self.is_blank(scratch).await.map_err(unmounted)? => Err(MountError::Blank),
-            _ => Err(MountError::Foreign),
-        }
+        Err(match other {
+            Some(Found::OtherGeometry(found)) => MountError::Geometry { found },
+            Some(Found::OtherVersion(found)) => MountError::Version { found },
+            _ => self.medium.unreadable.take().map_or(MountError::Foreign, MountError::Storage),
+        })
     }
 
-    async fn is_blank(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, ReadError<F::Error>> {
+    /// How far the first sector of the region is written; `None` if anything is written in another one.
+    async fn written_in_first(&mut self, scratch: &mut Scratch<'_>) -> Result<Option<u32>, ReadError<F::Error>> {
         let region = self.medium.region;
-        for index in 0..region.sectors {
+        for index in 1..region.sectors {
             let sector = index.saturating_mul(region.sector);
             if !self.medium.erased_between(sector, 0, region.sector, scratch).await? {
-                return Ok(false);
+                return Ok(None);
             }
         }
-        Ok(true)
+        self.medium.programmed_end(0, 0, region.sector, scratch).await.map(Some)
+    }
+
+    /// Whether what is written up to `end` in the first sector, and nothing else in the region, can be what a format
+    /// left that was cut off: a header, whole or with some of its bits still to be cleared, or set again.
+    async fn is_begun(&mut self, end: u32, scratch: &mut Scratch<'_>) -> Result<bool, ReadError<F::Error>> {
+        let region = self.medium.region;
+        let least = u32::try_from(PREPARED_BYTES).unwrap_or(32);
+        let bytes = self.medium.window(0, least, region.sector, scratch).await?;
+        let header = bytes.get(..PREPARED_BYTES).unwrap_or_default();
+        let whole = Header { identity: Identity::default(), sequence: 0, erases: 0 }.encode(&region);
+        // A word that cannot be read, as on flash with ECC after its programming was cut, stands as zeros here.
+        let damaged = self.medium.unreadable.is_some();
+        let mut bytes = header.iter().zip(&whole).take(GEOMETRY_BYTES);
+        let alike = bytes.all(|(found, whole)| found & whole == *whole || damaged && *found == 0);
+        Ok(alike && end <= region.words(least).saturating_add(OPEN_STRIDE))
     }
 
     /// Reads the newest sector through: its streams, its trackers, its end.
@@ -468,20 +480,21 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(())
     }
 
-    /// The highest sequence number of any sector with this geometry, for a new life to go on from.
+    /// The highest sequence number of any sector with this geometry, for a new life to go on from; `None` if none of
+    /// them holds records.
     pub(crate) async fn highest_sequence(
         &mut self,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<u32>, ReadError<F::Error>> {
-        let mut highest = None;
+        let (mut highest, mut any_opened) = (None, false);
         for index in 0..self.medium.region.sectors {
             let probe = self.probe(index, None, scratch).await?;
-            let found = match probe {
-                Probe::Prepared(_, sequence) => Some(sequence),
-                other => other.sequence(),
-            };
-            highest = highest.max(found);
+            any_opened |= matches!(probe, Probe::Opened(..));
+            highest = highest.max(match probe {
+                Probe::Prepared(_, sequence) | Probe::Opened(_, sequence) => Some(sequence),
+                Probe::None(_) => None,
+            });
         }
-        Ok(highest)
+        Ok(highest.filter(|_| any_opened))
     }
 }

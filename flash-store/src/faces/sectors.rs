@@ -30,17 +30,15 @@ pub(crate) enum Hold {
 
 #[face]
 impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
-    /// Begins a new life of the log.
+    /// Begins a new life of the log, in the sector of this sequence number.
     pub(crate) async fn start_life(
         &mut self,
         identity: Identity,
+        first: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<(), MountError<F::Error>> {
         const { assert!(TRACKERS <= 12, "the header of a sector has room for 12 trackers") };
         self.check_region(scratch)?;
-        let highest = self.highest_sequence(scratch).await;
-        let highest = highest.map_err(|_| MountError::ScratchTooSmall { needed: super::mount::LEAST_SCRATCH })?;
-        let first = highest.map_or(self.medium.region.sectors, |highest| highest.saturating_add(1));
         self.state = State::Unknown;
         self.identity = identity;
         self.trackers.clear();

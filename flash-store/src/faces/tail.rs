@@ -116,7 +116,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             // From here to the checksum of the copy nothing else is read: what was verified is what is copied.
             let written = match read {
                 Some(last) if last.opens => match self.open_again(&last, free, scratch).await? {
-                    None if !self.newest.stored => {
+                    None if !self.newest.stored && self.oldest.0 < self.newest.sequence => {
                         // No place is left for another header, and nothing but the header is in this sector.
                         self.start_anew(scratch).await?;
                         return Ok(None);
@@ -145,7 +145,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         };
         self.newest.torn = false;
         self.newest.offset = self.medium.region.sector;
-        Ok(last.filter(|last| last.nameable && !last.opens))
+        Ok(last.filter(|last| last.nameable))
     }
 
     /// As [`resume`](Self::resume), and repeats what this sector has no room for by opening the next one, if that can

@@ -9,7 +9,7 @@ use super::{alarm, shipment};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum MonitorError<E> {
-    /// The log failed. Whether what was asked for is in it shows after the next [`Monitor::resume`].
+    /// The log failed. Whether what was asked for is in it shows after the next [`Monitor::resume`](super::Monitor::resume).
     Log(LogError<E>),
     /// The shipment refused.
     Shipment(shipment::Refused),
