@@ -52,13 +52,17 @@ fn warmed<const W: usize, const R: usize, const S: usize>(
     let flash = SimFlash::<W, R, S>::new(profile, sectors);
     let mut oracle = Oracle::default();
     unmounted(&flash).mount_or_format(identity(), &mut [0; SCRATCH]).expect("a blank chip can be formatted");
+    // Large sectors take long to fill: there it goes round once only.
+    let rounds = if S > 64 * 1024 { 1 } else { 2 };
     for round in 0.. {
-        assert!(round < 400, "the ring is never gone round");
-        live(&flash, &mut oracle, &workload(round, 120, 4, 400), &mut 0, false).expect("power was never cut");
+        assert!(round < 40, "the ring is never gone round");
+        let mut steps = workload(round, (sectors * S / 150).min(1000), 4, 400);
+        steps.retain(|step| matches!(step, Step::Append(_) | Step::Acknowledge(_) | Step::Maintain));
+        live(&flash, &mut oracle, &steps, &mut 0, false).expect("power was never cut");
         let erases = flash.erase_counts();
         let (least, most) = (erases.iter().min().copied(), erases.iter().max().copied());
         assert!(most <= least.map(|least| least + 1), "the ring is not gone round evenly: {erases:?}");
-        if least >= Some(2) {
+        if least >= Some(rounds) {
             break;
         }
     }
@@ -81,7 +85,10 @@ fn run<const W: usize, const R: usize, const S: usize>(
     let with_weak = rng.chance(0.7);
     let reach = 3 + rng.below(9);
     let mut weak = false;
-    let mut told = Vec::new();
+    let replaying = number("EVENKEEL_SEED").is_some();
+    if replaying {
+        eprintln!("{streams} streams, events of up to {largest} B");
+    }
     for _ in 0..1 + rng.below(4) {
         let steps = workload(rng.next_u64(), 30 + rng.below(60) as usize, streams, largest);
         let mut cuts = Vec::new();
@@ -95,12 +102,14 @@ fn run<const W: usize, const R: usize, const S: usize>(
             cuts.push(cut);
         }
         weak |= cuts.iter().any(|cut| cut.weak != WeakRead::Off);
-        told.extend(cuts.iter().map(ToString::to_string));
         flash.arm_each_boot(cuts.iter().copied());
         let (mut done, mut boots) = (0, 0);
         while live(&flash, &mut oracle, &steps, &mut done, weak).is_err() {
             boots += 1;
             assert!(boots <= cuts.len(), "power fails without being cut");
+            if replaying {
+                eprintln!("{:?}: {} struck {:?}", steps.get(done.max(1) - 1), cuts[boots - 1], flash.last_struck());
+            }
             let in_erase = flash.last_struck().is_some_and(|struck| struck.op == FlashOp::Erase);
             oracle.erase_was_cut |= in_erase;
             tally.cuts += 1;
@@ -160,7 +169,7 @@ fn swarm<const W: usize, const R: usize, const S: usize>(profile: &ChipProfile, 
          compared, 0 lost; erase counts differ by {spread} at most",
         profile.name
     );
-    assert!(seeds.end - seeds.start < 10 || cuts > runs && compared > 100 * runs);
+    assert!(seeds.end - seeds.start < 3 || cuts > runs && compared > 100 * runs);
 }
 
 #[test]
@@ -185,7 +194,7 @@ fn swarm_on_stm32l4() {
 
 #[test]
 fn swarm_on_stm32h743() {
-    swarm::<32, 1, 131_072>(&ChipProfile::STM32H743, 4, 10);
+    swarm::<32, 1, 131_072>(&ChipProfile::STM32H743, 4, 3);
 }
 
 /// Sums what was counted.
