@@ -82,10 +82,12 @@ macro_rules! work {
             use evenkeel_flash_store::$face::FlashLog;
             let mut told = Vec::new();
             let mut rng = Rng::from_seed(seed);
-            let (mut scratch, mut other) = (vec![0; SCRATCH], vec![0; SCRATCH]);
+            let mut lives = vec![[0; SCRATCH]; rounds as usize + 1];
+            let mut lives = lives.iter_mut();
+            let (mut scratch, first) = ([0; SCRATCH], lives.next().unwrap());
             let mut records: FlashLog<_, 3, 2> = FlashLog::new(flash.clone(), region(flash), RETENTION);
             records.mount_or_format(identity(), &mut scratch) $($wait)* .unwrap();
-            let mut log = Log::mount(records, &mut scratch) $($wait)* .unwrap();
+            let mut log = Log::mount(records, first) $($wait)* .unwrap();
             for round in 0..rounds {
                 match rng.below(9) {
                     0 => {
@@ -113,12 +115,10 @@ macro_rules! work {
                     4 if rng.below(3) == 0 => {
                         let mut records = log.release();
                         if rng.below(2) == 0 {
-                            told.push(format!("{:?}", records.close(&mut other) $($wait)*));
+                            told.push(format!("{:?}", records.close(&mut scratch) $($wait)*));
                         }
                         let records: FlashLog<_, 3, 2> = FlashLog::new(records.release(), region(flash), RETENTION);
-                        std::mem::swap(&mut scratch, &mut other);
-                        scratch = vec![0; SCRATCH];
-                        log = Log::mount(records, Box::leak(vec![0; SCRATCH].into_boxed_slice())) $($wait)* .unwrap();
+                        log = Log::mount(records, lives.next().unwrap()) $($wait)* .unwrap();
                     }
                     5 => {
                         let mut at = Position(log.bounds().first.0 - 1);
