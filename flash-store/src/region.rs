@@ -170,15 +170,17 @@ impl Region {
         align_up(bytes, self.word)
     }
 
-    /// How far behind the last byte that reads as programmed a new start can be, in the same sector.
+    /// The step of the grid of new starts behind a frontier: 128 B, or an eighth of a small sector, at least a page.
     pub(crate) const fn leap(&self) -> u32 {
-        (if self.page > 256 { self.page } else { 256 }).saturating_add(self.page)
+        let least = if self.sector >> 3 < 128 { self.sector >> 3 } else { 128 };
+        if least > self.page { least } else { self.page }
     }
 
-    /// So many erased bytes are the end of a sector's frames: more than a [`leap`](Self::leap), as what read as
-    /// programmed then may read as erased now.
+    /// So many erased bytes are the end of a sector's frames: more than two starts can be apart, if marks of two starts
+    /// in between read as erased.
     pub(crate) const fn quiet(&self) -> u32 {
-        self.leap().saturating_add(self.page).saturating_add(self.word << 1).saturating_add(64)
+        let leaps = self.leap().saturating_mul(3);
+        leaps.saturating_add(self.page << 2).saturating_add(self.word << 2).saturating_add(64)
     }
 
     /// How many bytes the marks of a new start take.

@@ -241,10 +241,9 @@ fn a_scratch_buffer_too_small_to_mount_is_told() {
 
 #[test]
 fn a_scratch_buffer_too_small_to_append_or_read_is_told() {
-    let flash = formatted(OVERWRITE);
     let mut rounds = 0;
-    let mut version = 0;
     for len in [10, 100, 200, 300] {
+        let (flash, mut version) = (formatted(OVERWRITE), 0);
         let mut needed = 64;
         // What is told to be needed suffices, if not at once (of the frame only so much is known) then soon.
         let appended = (0..4).find_map(|_| {

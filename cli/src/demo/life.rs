@@ -233,10 +233,12 @@ impl Running<'_, '_> {
 
     /// Lets the gateway pull if it is here, or if it is `called`. Answers whether everything is collected.
     fn visit(&mut self, called: bool) -> Result<bool, Failure> {
-        let Self { world, flash, monitor, source, .. } = self;
-        if !called && !world.gateway.is_here(world.hour) {
+        if !called && !self.world.gateway.is_here(self.world.hour) {
             return Ok(false);
         }
+        // What the gateway is to say it has kept needs room in the log.
+        self.upkeep()?;
+        let Self { world, flash, monitor, source, .. } = self;
         world.activity = Activity::Sync;
         world.plan.begin(flash, Activity::Sync);
         let visited = world.gateway.pull(world.hour, monitor.log(), source)?;

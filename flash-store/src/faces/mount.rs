@@ -19,7 +19,7 @@ use crate::table::{Known, version_after};
 pub(crate) const LEAST_SCRATCH: u32 = 64;
 
 /// How often a log is looked for whose newest header reads differently every time.
-const TRIES: u32 = 16;
+const TRIES: u32 = 100;
 
 /// The bytes of a first header that are the same for every log of this geometry.
 const GEOMETRY_BYTES: usize = 7;
@@ -351,7 +351,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let damaged = self.medium.unreadable.is_some();
         let mut bytes = header.iter().zip(&whole).take(GEOMETRY_BYTES);
         let alike = bytes.all(|(found, whole)| found & whole == *whole || damaged && *found == 0);
-        Ok(alike && end <= region.words(least).saturating_add(OPEN_STRIDE))
+        let begun = header.iter().take(GEOMETRY_BYTES).any(|byte| *byte != 0xFF);
+        Ok(begun && alike && end <= region.words(least).saturating_add(OPEN_STRIDE))
     }
 
     /// Reads the newest sector through: its streams, its trackers, its end.

@@ -147,7 +147,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
                 let next = self.enter_sector(place.sequence.saturating_add(1), scratch).await?;
                 if next.base > wanted {
-                    let last = next.base.previous();
+                    let last = next.base.previous().min(last);
                     self.reader.place = Some(next);
                     return Ok(Located::Gap { first: wanted, last });
                 }
@@ -164,7 +164,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
             if position > wanted {
                 // Events are missing before this one: it is read again when its turn comes.
-                return Ok(Located::Gap { first: wanted, last: position.previous() });
+                return Ok(Located::Gap { first: wanted, last: position.previous().min(last) });
             }
             let listed = match listed {
                 Some(listed) => Some(listed),

@@ -360,8 +360,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let sector = self.medium.region.sector_at(sequence);
         let (first, end) = (open_place(&self.medium.region, 0).unwrap_or_default(), self.medium.region.sector);
         let seen = self.medium.programmed_end(sector, first, end, scratch).await?;
-        let reach = self.reach_of_starts(sector, first, seen, scratch).await?;
-        let tried = seen.max(reach).saturating_add(self.medium.region.word);
+        let tried = seen.saturating_add(self.medium.region.word);
         for number in 1..OPEN_PLACES {
             let start =
                 open_place(&self.medium.region, number).and_then(|place| place.checked_sub(self.medium.region.marks()));

@@ -176,41 +176,24 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(())
     }
 
-    /// Where, behind its marks, no write can have been begun: behind all that reads as programmed, behind what the frame cut off claims
-    /// to reach, and one word further, which may read as erased and not be.
+    /// Where, behind its marks, the next start goes: at the first step of a fixed grid behind the frontier at which
+    /// nothing shows. The grid depends on nothing that may read differently at the next mount, so that two starts never
+    /// meet half way; a step is as long as a frame cut off at the frontier can be without being seen.
+    ///
+    /// Behind a frame that claims to be longer than that nothing is written in this sector.
     async fn untouched_behind(&mut self, frontier: u32, scratch: &mut Scratch<'_>) -> Result<u32, ReadError<F::Error>> {
         let (region, sector) = (self.medium.region, self.newest.sector);
+        let leap = region.leap();
         let seen = self.medium.programmed_end(sector, frontier, region.sector, scratch).await?;
-        let reach = self.reach_of_starts(sector, frontier, seen, scratch).await?;
-        let free = region.words(seen).max(reach).saturating_add(region.word);
-        let place = align_up(free, region.page.max(region.word)).saturating_add(region.marks());
-        // Further on a reader would not look for it.
-        let found = place.saturating_sub(seen) <= region.leap();
-        Ok(if found { place } else { region.sector })
-    }
-
-    /// How far the frame cut off at `frontier`, and whatever was begun behind marks up to `seen`, claim to reach: part
-    /// of it may have been programmed with what erased flash reads.
-    pub(crate) async fn reach_of_starts(
-        &mut self,
-        sector: u32,
-        frontier: u32,
-        seen: u32,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<u32, ReadError<F::Error>> {
-        let word = self.medium.region.word;
-        let limit = sector.saturating_add(self.medium.region.sector);
-        let mut reach = self.medium.reach(sector, frontier, scratch).await?;
-        let mut at = frontier;
-        while at < seen {
-            let bytes = self.medium.window(sector.saturating_add(at), word, limit, scratch).await?;
-            let is_mark = bytes.iter().take(word as usize).all(|byte| *byte == 0);
-            at = at.saturating_add(word);
-            if is_mark {
-                reach = reach.max(self.medium.reach(sector, at, scratch).await?);
-            }
+        let reach = self.medium.reach(sector, frontier, scratch).await?;
+        let mut start = align_up(frontier.saturating_add(leap), region.page.max(region.word));
+        if reach > start {
+            return Ok(region.sector);
         }
-        Ok(reach)
+        while start < seen {
+            start = start.saturating_add(align_up(leap, region.page.max(region.word)));
+        }
+        Ok(start.saturating_add(region.marks()))
     }
 
     /// Whether a frame to be repeated can still be read; if so it is in the buffer now, as far as that reaches.

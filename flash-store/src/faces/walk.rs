@@ -82,7 +82,7 @@ impl<F: NorFlash> Medium<F> {
         loop {
             let Some(frame) = walk.frame else {
                 let Some(frame) = self.next_frame(walk, end, scratch).await? else { return Ok(None) };
-                self.enter(walk, frame, scratch).await?;
+                self.enter(walk, frame);
                 continue;
             };
             let Some(Parsed { head, head_len, payload_len }) =
@@ -127,16 +127,11 @@ impl<F: NorFlash> Medium<F> {
     }
 
     /// Begins with the entries of a frame: finds out how many events are missing before it, or are repeated in it.
-    async fn enter(
-        &mut self,
-        walk: &mut Walk,
-        frame: Frame,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<(), ReadError<F::Error>> {
+    fn enter(&self, walk: &mut Walk, frame: Frame) {
         let [expected, ..] = walk.ordinal.to_le_bytes();
         let ahead = frame.ordinal.wrapping_sub(expected);
-        let repeats = ahead >= 0x80 && self.resumes(walk.sector, &frame, scratch).await?.is_some();
-        if repeats {
+        // Half of what a byte counts lies behind: a frame that is repeated, or one that was given up.
+        if ahead >= 0x80 {
             walk.repeated = u32::from(ahead.wrapping_neg());
         } else {
             walk.repeated = 0;
@@ -145,7 +140,6 @@ impl<F: NorFlash> Medium<F> {
         walk.frame = Some(frame);
         walk.last = Some(frame);
         walk.at = frame.entries;
-        Ok(())
     }
 
     /// The frontier that a frame resumes from, if it begins with such an entry.
