@@ -23,9 +23,6 @@ fn live<const W: usize, const R: usize, const S: usize>(
     done: &mut usize,
     weak: bool,
 ) -> Result<(), PowerCut> {
-    if std::env::var("DUMP").is_ok() {
-        std::fs::write("/tmp/flash.img", flash.image()).unwrap();
-    }
     let mut scratch = [0; SCRATCH];
     let mut log = Log::mount(unmounted(flash), &mut scratch).expect("a log cut off can be mounted");
     oracle.check_after_mount(&mut log, weak);
@@ -47,7 +44,6 @@ fn life<const W: usize, const R: usize, const S: usize>(
 ) -> u64 {
     let flash = fresh.fork();
     let (mut oracle, mut done) = (oracle.clone(), 0);
-    let before = flash.cut_points();
     flash.arm_each_boot(cuts.iter().copied());
     let mut recovery = 0;
     let mut boots = 0;
@@ -63,7 +59,6 @@ fn life<const W: usize, const R: usize, const S: usize>(
     live(&flash, &mut oracle, &[], &mut 0, true).expect("no cut is left");
     flash.assert_no_violations();
     tally.compared += oracle.compared;
-    let _ = before;
     flash.cut_points() - recovery
 }
 
@@ -185,4 +180,5 @@ fn a_broken_torn_tail_rule_is_caught() {
     sabotage::set(None);
     let message = *caught.expect_err("the break went unnoticed").downcast::<String>().unwrap();
     println!("caught: {}", message.lines().next().unwrap_or_default());
+    assert!(message.contains("ProgrammedTwice"), "caught for another reason: {message}");
 }
