@@ -314,7 +314,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             self.newest.lost = 0;
         }
         let end = place.saturating_add(count(len));
-        self.newest.last = Some(Frame { at: place, entries: place, end, ordinal });
+        self.newest.last = Some(Frame { at: place, entries: place, end, ordinal, filling: 0 });
     }
 
     /// Stops cleanly: the next mount can go on right behind this record. Durable when it returns.
@@ -339,7 +339,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.medium.write(at, bytes.get(..padded).unwrap_or_default()).await.map_err(AppendError::Storage)?;
         self.state = State::Mounted;
         self.newest.offset = region.words(end);
-        self.newest.last = Some(Frame { at: place, entries: place, end, ordinal });
+        self.newest.last = Some(Frame { at: place, entries: place, end, ordinal, filling: 0 });
         Ok(())
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Medium<F: NorFlash> {
     pub(crate) flash: F,
     pub(crate) region: Region,
     generation: u32,
+    /// How often a buffer was filled from the flash.
+    fillings: u32,
     /// The last error of a read that was taken for damage.
     pub(crate) unreadable: Option<F::Error>,
 }
@@ -26,7 +28,7 @@ pub(crate) struct Medium<F: NorFlash> {
 #[face]
 impl<F: NorFlash> Medium<F> {
     pub(crate) fn new(flash: F, region: Region) -> Self {
-        Self { flash, region, generation: 1, unreadable: None }
+        Self { flash, region, generation: 1, fillings: 0, unreadable: None }
     }
 
     /// At least `least` bytes of the region from `at` on, which all lie before `limit`; more where the buffer has
@@ -76,6 +78,7 @@ impl<F: NorFlash> Medium<F> {
             return Err(ReadError::ScratchTooSmall { needed });
         }
         let generation = self.generation;
+        self.fillings = self.fillings.wrapping_add(1);
         let bytes = scratch.bytes_mut().get_mut(..len as usize).unwrap_or_default();
         self.read_with_tries(start, bytes).await;
         scratch.set_held(Held { at: start, len, generation });
@@ -133,6 +136,12 @@ impl<F: NorFlash> Medium<F> {
     ) -> Result<Option<Frame>, ReadError<F::Error>> {
         let Some(claim) = self.claim(sector, at, scratch).await? else { return Ok(None) };
         let limit = sector.saturating_add(self.region.sector);
+        let len = claim.end.saturating_sub(at);
+        if len <= self.most_held(sector.saturating_add(at), scratch) {
+            self.window(sector.saturating_add(at), len, limit, scratch).await?;
+        }
+        let Some(claim) = self.claim(sector, at, scratch).await? else { return Ok(None) };
+        let filling = self.fillings;
         let mut crc = Checksum::of_frame(seed, at);
         let mut from = at.saturating_add(4);
         let mut ordinal = 0;
@@ -145,8 +154,41 @@ impl<F: NorFlash> Medium<F> {
             crc.update(bytes);
             from = from.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         }
-        let frame = Frame { at, entries: claim.body.saturating_add(1), end: claim.end, ordinal };
+        let frame = Frame { at, entries: claim.body.saturating_add(1), end: claim.end, ordinal, filling };
         Ok((crc.stored() == claim.crc).then_some(frame))
+    }
+
+    /// How many bytes from `at` on the buffer can hold at once.
+    pub(crate) fn most_held(&self, at: u32, scratch: &Scratch<'_>) -> u32 {
+        let unit = self.region.read;
+        let before = at & unit.wrapping_sub(1);
+        let lent = u32::try_from(scratch.len()).unwrap_or(u32::MAX) & !unit.wrapping_sub(1);
+        lent.saturating_sub(before)
+    }
+
+    /// Whether what the buffer holds of a frame is what was verified, or verifies now.
+    ///
+    /// A frame that was being written when power failed may read differently every time: so its entries are taken
+    /// from the very bytes that were verified. Of a frame that is larger than the buffer that cannot be had.
+    pub(crate) async fn still_verified(
+        &mut self,
+        sector: u32,
+        seed: u32,
+        frame: &mut Frame,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<bool, ReadError<F::Error>> {
+        let len = frame.end.saturating_sub(frame.at);
+        if frame.filling == self.fillings || len as usize > scratch.len() {
+            return Ok(true);
+        }
+        let again = self.frame(sector, seed, frame.at, scratch).await?;
+        Ok(match again {
+            Some(again) if again.end == frame.end => {
+                *frame = again;
+                true
+            }
+            _ => false,
+        })
     }
 
     /// What the bytes at this offset claim to be.

@@ -130,7 +130,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let Some(last) = last.filter(|_| torn) else { return Ok(true) };
         for _ in 0..STEADY_READS {
             scratch.bytes_mut(); // read it anew
-            if self.medium.frame(sector, seed, last.at, scratch).await?.is_none() {
+            let Some(frame) = self.medium.frame(sector, seed, last.at, scratch).await? else { return Ok(false) };
+            let events = self.repeatable(sector, frame, scratch).await?.events;
+            let [expected, ..] = self.newest.events.wrapping_sub(events).to_le_bytes();
+            if expected != frame.ordinal {
                 return Ok(false);
             }
         }

@@ -302,7 +302,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.state = State::Mounted;
         let end = place.saturating_add(u32::try_from(head_len.saturating_add(carried.len())).unwrap_or_default());
         self.newest.offset = self.medium.region.words(end);
-        self.newest.last = Some(Frame { at: place, entries: place, end, ordinal: 0 });
+        self.newest.last = Some(Frame { at: place, entries: place, end, ordinal: 0, filling: 0 });
         self.newest.slots = 0;
         self.newest.torn = false;
         self.streams.clear();

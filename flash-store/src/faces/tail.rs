@@ -260,7 +260,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(())
     }
 
-    async fn repeatable(
+    pub(crate) async fn repeatable(
         &mut self,
         sector: u32,
         frame: Frame,
@@ -294,7 +294,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Frame>, AppendError<F::Error>> {
         let [next, ..] = self.newest.events.to_le_bytes();
-        let none = Frame { at: 0, entries: 0, end: 0, ordinal: next };
+        let none = Frame { at: 0, entries: 0, end: 0, ordinal: next, filling: 0 };
         let frame = last.map_or(none, |last| last.frame);
         let repeated = frame.end.saturating_sub(frame.entries);
         let more = (repeated > 0).then_some(0);
@@ -367,7 +367,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         self.medium.drain(&mut pour).await?;
         self.state = State::Mounted;
-        Ok(Some(Frame { at: place, entries: place.saturating_add(count(body)), end, ordinal: of.ordinal }))
+        let entries = place.saturating_add(count(body));
+        Ok(Some(Frame { at: place, entries, end, ordinal: of.ordinal, filling: 0 }))
     }
 
     /// Programs the marks of a new start right before `place`: each with a command of its own, so that a cut hits one.

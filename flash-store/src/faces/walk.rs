@@ -5,9 +5,10 @@ use evenkeel_core::scratch::Scratch;
 
 use super::medium::Medium;
 use super::mount::{OPEN_PLACES, open_place};
+use super::streams::DOUBTS;
 use super::{NorFlash, face};
 use crate::format::entry::{self, Head, Parsed};
-use crate::format::frame::{Claim, Frame};
+use crate::format::frame::{Claim, Frame, HEAD_BYTES};
 use crate::region::align_up;
 
 /// A place in a sector, and what has been learnt on the way there.
@@ -80,11 +81,16 @@ impl<F: NorFlash> Medium<F> {
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Step>, ReadError<F::Error>> {
         loop {
-            let Some(frame) = walk.frame else {
+            let Some(mut frame) = walk.frame else {
                 let Some(frame) = self.next_frame(walk, end, scratch).await? else { return Ok(None) };
                 self.enter(walk, frame);
                 continue;
             };
+            let verified = self.verified_again(walk.sector, walk.seed, &mut frame, scratch).await?;
+            walk.frame = verified.then_some(frame);
+            if !verified {
+                continue; // the rest of it cannot be read any more
+            }
             let Some(Parsed { head, head_len, payload_len }) =
                 self.entry(walk.sector, walk.at, frame.end, scratch).await?
             else {
@@ -106,6 +112,50 @@ impl<F: NorFlash> Medium<F> {
             }
             return Ok(Some(Step { head, payload: (start, payload_len), ordinal }));
         }
+    }
+
+    /// Sees to it that the buffer holds bytes of this frame that verified, in some tries.
+    async fn verified_again(
+        &mut self,
+        sector: u32,
+        seed: u32,
+        frame: &mut Frame,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<bool, ReadError<F::Error>> {
+        for _ in 0..DOUBTS {
+            if self.still_verified(sector, seed, frame, scratch).await? {
+                return Ok(true);
+            }
+            scratch.bytes_mut(); // read it anew
+        }
+        Ok(false)
+    }
+
+    /// Fills the buffer from the start of this frame, unless it holds the frame and the one behind it already: so
+    /// that looking at the one does not cost reading the other again.
+    async fn hold_with_next(
+        &mut self,
+        sector: u32,
+        frame: &Frame,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), ReadError<F::Error>> {
+        let limit = sector.saturating_add(self.region.sector);
+        let at = sector.saturating_add(frame.at);
+        let after = self.region.words(frame.end);
+        let most = self.most_held(at, scratch);
+        let head = u32::try_from(HEAD_BYTES).unwrap_or(8);
+        let span = after.saturating_add(head).min(self.region.sector).saturating_sub(frame.at);
+        if span > most {
+            return Ok(());
+        }
+        self.window(at, span, limit, scratch).await?;
+        if let Some(claim) = self.claim(sector, after, scratch).await? {
+            let span = claim.end.saturating_sub(frame.at);
+            if span <= most {
+                self.window(at, span, limit, scratch).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The head of the entry at `at`, in a frame that ends at `end`.
@@ -170,8 +220,15 @@ impl<F: NorFlash> Medium<F> {
             Some(frame) => Some(frame),
             None => self.frame_from(walk, walk.offset, walk.behind_header, end, scratch).await?,
         };
-        while let Some(frame) = found {
+        while let Some(mut frame) = found {
             let after = self.region.words(frame.end);
+            if end.is_none_or(|end| after < end) {
+                self.hold_with_next(walk.sector, &frame, scratch).await?;
+            }
+            if !self.verified_again(walk.sector, walk.seed, &mut frame, scratch).await? {
+                found = self.frame_from(walk, after, false, end, scratch).await?;
+                continue;
+            }
             let header = self.opens(walk.sector, &frame, scratch).await?;
             walk.behind_header = header;
             let follower = match end {

@@ -21,6 +21,8 @@ pub(crate) struct Frame {
     pub(crate) end: u32,
     /// The lowest byte of the ordinal of its first event.
     pub(crate) ordinal: u8,
+    /// Which filling of the buffer it was verified in: what is read again may not be what was verified.
+    pub(crate) filling: u32,
 }
 
 /// What the first bytes of a frame claim; nothing of it is to be trusted before the CRC has been checked.
