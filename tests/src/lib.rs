@@ -1,6 +1,8 @@
 //! What the cross-crate suites share.
 
+pub mod life;
 pub mod oracle;
+pub mod report;
 
 /// The example in the README is compiled and run.
 #[cfg(doctest)]

@@ -6,6 +6,7 @@ use evenkeel_flash_store::MountError;
 use evenkeel_host_sim::flash::{ChipProfile, Cut, SimFlash};
 use evenkeel_host_sim::rng::Rng;
 use evenkeel_tests::oracle::{Oracle, SCRATCH, identity, unmounted, workload};
+use evenkeel_tests::report::tell;
 
 fn format_under_cuts<const W: usize, const R: usize, const S: usize>(page: usize) -> u64 {
     let profile = ChipProfile::generic(W, R, S).with_program_page(page);
@@ -62,18 +63,18 @@ fn format_under_cuts<const W: usize, const R: usize, const S: usize>(page: usize
 }
 
 #[test]
-fn a_format_that_is_cut_off_is_made_up_for() {
+fn power_cut_in_a_format_is_made_up_for() {
     let tried = format_under_cuts::<4, 4, 512>(4)
         + format_under_cuts::<1, 1, 1024>(256)
         + format_under_cuts::<8, 8, 1024>(8)
         + format_under_cuts::<32, 1, 1024>(32);
-    println!("{tried} cuts of a format tried");
+    tell(&format!("{tried} cuts of a format tried"));
     assert!(tried > 500);
 }
 
 /// The first appends of a new log, cut off again and again in its only sector.
 #[test]
-fn a_new_log_bears_start_after_start_that_is_cut_off() {
+fn power_cut_in_start_after_start_of_a_new_log() {
     for seed in 0..400 {
         let flash = SimFlash::<4, 4, 512>::new(&ChipProfile::generic(4, 4, 512).with_program_page(4), 3);
         let mut scratch = [0; SCRATCH];

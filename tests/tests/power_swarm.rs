@@ -8,7 +8,9 @@ use evenkeel_core::{Aggregate, Kind, Log, Position, Snapshot};
 use evenkeel_flash_store::{FlashLog, Region, Retention};
 use evenkeel_host_sim::flash::{ChipProfile, Counters, Cut, FlashOp, SimFlash, WeakRead};
 use evenkeel_host_sim::rng::Rng;
-use evenkeel_tests::oracle::{Oracle, PowerCut, SCRATCH, Step, UPLINK, identity, unmounted, workload};
+use evenkeel_tests::life::{live, live_through, warmed};
+use evenkeel_tests::oracle::{Oracle, SCRATCH, UPLINK, identity, workload};
+use evenkeel_tests::report::{Replay, number, tell};
 use serde::{Deserialize, Serialize};
 
 /// Counts what was tried.
@@ -24,52 +26,6 @@ struct Tally {
 
 /// Appends that must be accepted when the faults have stopped.
 const LIVELY: usize = 30;
-
-/// Mounts, and does the steps from `*done` on until they are done or power is cut.
-fn live<const W: usize, const R: usize, const S: usize>(
-    flash: &SimFlash<W, R, S>,
-    oracle: &mut Oracle,
-    steps: &[Step],
-    done: &mut usize,
-    weak: bool,
-) -> Result<(), PowerCut> {
-    let mut scratch = [0; SCRATCH];
-    let mut log = Log::mount(unmounted(flash), &mut scratch).expect("a log cut off can be mounted");
-    oracle.check_after_mount(&mut log, weak);
-    while let Some(step) = steps.get(*done) {
-        *done += 1;
-        oracle.step(&mut log, flash, step)?;
-    }
-    oracle.compare(&mut log);
-    Ok(())
-}
-
-/// A log on this chip that has gone round, and what it holds.
-fn warmed<const W: usize, const R: usize, const S: usize>(
-    profile: &ChipProfile,
-    sectors: usize,
-) -> (SimFlash<W, R, S>, Oracle) {
-    let flash = SimFlash::<W, R, S>::new(profile, sectors);
-    let mut oracle = Oracle::default();
-    unmounted(&flash).mount_or_format(identity(), &mut [0; SCRATCH]).expect("a blank chip can be formatted");
-    // Large sectors take long to fill: there it goes round once only.
-    let rounds = if S > 64 * 1024 { 1 } else { 2 };
-    for round in 0.. {
-        assert!(round < 40, "the ring is never gone round");
-        let mut steps = workload(round, (sectors * S / 150).min(1000), 4, 400);
-        steps.retain(|step| matches!(step, Step::Append(_) | Step::Acknowledge(_) | Step::Maintain));
-        live(&flash, &mut oracle, &steps, &mut 0, false).expect("power was never cut");
-        let erases = flash.erase_counts();
-        let (least, most) = (erases.iter().min().copied(), erases.iter().max().copied());
-        assert!(most <= least.map(|least| least + 1), "the ring is not gone round evenly: {erases:?}");
-        if least >= Some(rounds) {
-            break;
-        }
-    }
-    flash.assert_no_violations();
-    oracle.compared = 0;
-    (flash, oracle)
-}
 
 /// One run: rounds of work under cuts, then work without.
 fn run<const W: usize, const R: usize, const S: usize>(
@@ -87,7 +43,7 @@ fn run<const W: usize, const R: usize, const S: usize>(
     let mut weak = false;
     let replaying = number("EVENKEEL_SEED").is_some();
     if replaying {
-        eprintln!("{streams} streams, events of up to {largest} B");
+        tell(&format!("{streams} streams, events of up to {largest} B"));
     }
     for _ in 0..1 + rng.below(4) {
         let steps = workload(rng.next_u64(), 30 + rng.below(60) as usize, streams, largest);
@@ -102,21 +58,13 @@ fn run<const W: usize, const R: usize, const S: usize>(
             cuts.push(cut);
         }
         weak |= cuts.iter().any(|cut| cut.weak != WeakRead::Off);
-        flash.arm_each_boot(cuts.iter().copied());
-        let (mut done, mut boots) = (0, 0);
-        while live(&flash, &mut oracle, &steps, &mut done, weak).is_err() {
-            boots += 1;
-            assert!(boots <= cuts.len(), "power fails without being cut");
+        live_through(&flash, &mut oracle, &steps, &cuts, weak, |cut, struck, step| {
             if replaying {
-                eprintln!("{:?}: {} struck {:?}", steps.get(done.max(1) - 1), cuts[boots - 1], flash.last_struck());
+                tell(&format!("{step:?}: {cut} struck {struck:?}"));
             }
-            let in_erase = flash.last_struck().is_some_and(|struck| struck.op == FlashOp::Erase);
-            oracle.erase_was_cut |= in_erase;
             tally.cuts += 1;
-            tally.in_erases += u64::from(in_erase);
-            flash.power_on();
-        }
-        flash.disarm();
+            tally.in_erases += u64::from(struck.is_some_and(|struck| struck.op == FlashOp::Erase));
+        });
     }
     // The faults stop: the device accepts work, and loses nothing more.
     let before = oracle.events();
@@ -134,66 +82,51 @@ fn run<const W: usize, const R: usize, const S: usize>(
     tally.spread = tally.spread.max(spread);
 }
 
-/// Says which seed it was, if its run fails.
-struct Tell(u64);
-
-impl Drop for Tell {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let test = std::thread::current().name().unwrap_or_default().to_owned();
-            eprintln!("replay: EVENKEEL_SEED={} cargo test -p evenkeel-tests --test power_swarm -- {test}", self.0);
-        }
-    }
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
-}
-
 /// Runs on one geometry, `runs` of them where `EVENKEEL_SEEDS` does not say otherwise.
 fn swarm<const W: usize, const R: usize, const S: usize>(profile: &ChipProfile, sectors: usize, runs: u64) {
-    let warm = warmed::<W, R, S>(profile, sectors);
+    // Large sectors take long to fill: there it goes round once only.
+    let warm = warmed::<W, R, S>(profile, sectors, if S > 64 * 1024 { 1 } else { 2 }, (0, 0), 400);
     let mut tally = Tally::default();
     let seeds = match number("EVENKEEL_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("EVENKEEL_SEEDS").unwrap_or(runs),
     };
     for seed in seeds.clone() {
-        let tell = Tell(seed);
+        let replay = Replay::of("power_swarm", format!("EVENKEEL_SEED={seed}"));
         run(&warm, seed, &mut tally);
-        std::mem::forget(tell);
+        replay.passed();
     }
     let Tally { runs, cuts, in_erases, compared, spread } = tally;
-    println!(
+    tell(&format!(
         "{}, {sectors} sectors of {S} B: {runs} runs, {cuts} cuts ({in_erases} in erases), {compared} records \
          compared, 0 lost; erase counts differ by {spread} at most",
         profile.name
-    );
+    ));
     assert!(seeds.end - seeds.start < 3 || cuts > runs && compared > 100 * runs);
 }
 
 #[test]
-fn swarm_on_nrf52840() {
+fn power_swarm_on_nrf52840() {
     swarm::<4, 4, 4096>(&ChipProfile::NRF52840, 8, 60);
 }
 
 #[test]
-fn swarm_on_nrf52840_with_64_sectors() {
+fn power_swarm_on_nrf52840_with_64_sectors() {
     swarm::<4, 4, 4096>(&ChipProfile::NRF52840, 64, 10);
 }
 
 #[test]
-fn swarm_on_rp2040_with_w25q16() {
+fn power_swarm_on_rp2040_with_w25q16() {
     swarm::<1, 1, 4096>(&ChipProfile::RP2040_W25Q16, 8, 60);
 }
 
 #[test]
-fn swarm_on_stm32l4() {
+fn power_swarm_on_stm32l4() {
     swarm::<8, 1, 2048>(&ChipProfile::STM32L4, 8, 60);
 }
 
 #[test]
-fn swarm_on_stm32h743() {
+fn power_swarm_on_stm32h743() {
     swarm::<32, 1, 131_072>(&ChipProfile::STM32H743, 4, 3);
 }
 
@@ -262,7 +195,7 @@ fn crash_loop<const W: usize, const R: usize, const S: usize>(profile: &ChipProf
 }
 
 #[test]
-fn starting_again_and_again_writes_nothing() {
+fn power_cut_again_and_again_without_an_append_writes_nothing() {
     let (mut boots, mut read) = (0, 0);
     for after in [3, 40, 333, 1234] {
         for cut in Cut::all_variants(after, 4) {
@@ -275,5 +208,5 @@ fn starting_again_and_again_writes_nothing() {
             boots += 200;
         }
     }
-    println!("{boots} boots without an append, {read} records read: nothing programmed, nothing erased");
+    tell(&format!("{boots} boots without an append, {read} records read: nothing programmed, nothing erased"));
 }
