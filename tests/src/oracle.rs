@@ -92,6 +92,8 @@ pub struct Oracle {
     pub erase_was_cut: bool,
     /// How many records were compared.
     pub compared: u64,
+    /// Makes the payloads others than those of another oracle.
+    pub salt: u64,
     /// Only the newest records and the head of each stream are compared, in place of everything that can be read.
     pub brief: bool,
 }
@@ -110,8 +112,8 @@ fn id(stream: u64) -> StreamId {
 }
 
 /// A payload that tells what it belongs to, with runs of what erased flash reads.
-fn payload(stream: u64, version: u32, len: usize) -> Vec<u8> {
-    let mut rng = Rng::from_seed(stream << 32 | u64::from(version));
+fn payload(salt: u64, stream: u64, version: u32, len: usize) -> Vec<u8> {
+    let mut rng = Rng::from_seed_and_stream(stream << 32 | u64::from(version), salt);
     let style = rng.below(4);
     (0..len)
         .map(|at| match style {
@@ -122,8 +124,8 @@ fn payload(stream: u64, version: u32, len: usize) -> Vec<u8> {
         .collect()
 }
 
-fn state(stream: u64, version: u32) -> Vec<u8> {
-    payload(stream ^ 0xFFFF, version, 12)
+fn state(salt: u64, stream: u64, version: u32) -> Vec<u8> {
+    payload(salt, stream ^ 0xFFFF, version, 12)
 }
 
 impl Oracle {
@@ -164,7 +166,7 @@ impl Oracle {
                 .map(|&(stream, len)| {
                     let version = heads.entry(stream).or_default();
                     *version += 1;
-                    Event { stream, version: *version, payload: payload(stream, *version, len) }
+                    Event { stream, version: *version, payload: payload(self.salt, stream, *version, len) }
                 })
                 .collect();
             let batch: Vec<_> = self.inflight.clone();
@@ -260,7 +262,7 @@ impl Oracle {
                 Ok(Upkeep::NeedsSnapshot { stream, kind }) => {
                     let number = if stream.0 > 1 << 60 { u64::MAX - stream.0 } else { stream.0 };
                     let version = self.heads[&number];
-                    let state = state(number, version);
+                    let state = state(self.salt, number, version);
                     let op = Op::Snapshot { stream, kind, schema: 1, version: Version(version) };
                     let stored = log.append::<AppendError<_>>(|batch| {
                         Ok(batch.push(op, |room| {
@@ -470,13 +472,22 @@ impl Oracle {
         let (records, scratch) = log.parts();
         let snapshot = records.latest_snapshot(id(stream), Version::MAX, scratch).expect("reading");
         let mut after = snapshot.map_or(0, |snapshot| {
-            assert_eq!(snapshot.payload, state(stream, snapshot.version.0), "the snapshot of stream {stream}");
+            assert_eq!(
+                snapshot.payload,
+                state(self.salt, stream, snapshot.version.0),
+                "the snapshot of stream {stream}"
+            );
             snapshot.version.0
         });
         while let Some(record) = log.next_event(id(stream), Version(after)).expect("reading") {
             assert_eq!(record.version.0, after + 1, "stream {stream} goes on with another version");
             let len = record.payload.len();
-            assert_eq!(record.payload, payload(stream, record.version.0, len), "stream {stream} at {}", after + 1);
+            assert_eq!(
+                record.payload,
+                payload(self.salt, stream, record.version.0, len),
+                "stream {stream} at {}",
+                after + 1
+            );
             after += 1;
         }
         assert!(after == head, "stream {stream} ends at {after}, not {head}");

@@ -95,7 +95,10 @@ const NESTED_TWICE: u64 = 5;
 const BEHIND: u64 = 40;
 
 /// Every kind of cut of such a chip at this point.
-fn variants<const W: usize>(after: u64, page: usize) -> Vec<Cut> {
+///
+/// A torn word that cannot be read takes along what is read with it. So there is none where one read is of several
+/// words: chips with error correction correct whole reads.
+fn variants<const W: usize, const R: usize>(after: u64, page: usize) -> Vec<Cut> {
     let mut all = if page > W { Cut::all_page_variants(after, W) } else { Cut::all_variants(after, W) };
     // Flash of large words has error correction: there whatever is torn may be unreadable.
     if W >= 8 {
@@ -106,7 +109,14 @@ fn variants<const W: usize>(after: u64, page: usize) -> Vec<Cut> {
         ];
         all.extend(torn.map(|(word, erase)| Cut { word, erase, weak: WeakRead::Ecc, ..Cut::after(after) }));
     }
+    all.retain(|cut| cut.weak != WeakRead::Ecc || R <= W);
     all
+}
+
+/// Any of them, in pages or not.
+fn random<const W: usize, const R: usize>(after: u64, rng: &mut Rng) -> Cut {
+    let cut = Cut::random(after, W, rng);
+    if cut.weak == WeakRead::Ecc && R > W { Cut { weak: WeakRead::Flicker, ..cut } } else { cut }
 }
 
 /// The cuts as they are given on the command line.
@@ -189,7 +199,7 @@ fn exhaust<const W: usize, const R: usize, const S: usize>(
         if tally.tried() >= quota {
             return;
         }
-        for (index, cut) in variants::<W>(after, page).into_iter().enumerate() {
+        for (index, cut) in variants::<W, R>(after, page).into_iter().enumerate() {
             let cut = cut.with_seed(seed ^ after << 8 ^ index as u64);
             let nth = after * 31 + index as u64;
             let Some(rest) = try_out(&[cut], !nth.is_multiple_of(4), tally) else { continue };
@@ -198,10 +208,10 @@ fn exhaust<const W: usize, const R: usize, const S: usize>(
             }
             for then in 0..rest.min(BEHIND) {
                 let mut rng = Rng::from_seed(seed ^ after << 20 ^ then);
-                let second = Cut::random(then, W, &mut rng);
+                let second = random::<W, R>(then, &mut rng);
                 let Some(rest) = try_out(&[cut, second], !then.is_multiple_of(4), tally) else { continue };
                 if then.is_multiple_of(NESTED_TWICE) && rest > 0 {
-                    let third = Cut::random(rng.below(rest.min(BEHIND)), W, &mut rng);
+                    let third = random::<W, R>(rng.below(rest.min(BEHIND)), &mut rng);
                     try_out(&[cut, second, third], false, tally);
                 }
             }

@@ -100,6 +100,10 @@ fn flicker(full: &[u8], seen: &mut [u8], rng: &mut Rng) {
 pub(super) struct Overlay {
     /// In order of age: where two overlap, the younger decides.
     weak: Vec<WeakPlace>,
+    /// All of them lie between these offsets: most reads need not look at each.
+    span: (usize, usize),
+    /// Some of them may be read errors.
+    ecc: bool,
     /// Offset of a byte, and its flipped bits.
     flips: BTreeMap<usize, u8>,
 }
@@ -110,7 +114,15 @@ impl Overlay {
     }
 
     pub(super) fn add(&mut self, place: WeakPlace) {
+        let (from, to) = if self.weak.is_empty() { (place.at, place.end()) } else { self.span };
+        self.span = (from.min(place.at), to.max(place.end()));
+        self.ecc |= place.how == WeakRead::Ecc;
         self.weak.push(place);
+    }
+
+    /// Whether `from..to` comes near any weak place.
+    fn is_near(&self, from: usize, to: usize) -> bool {
+        !self.weak.is_empty() && self.span.0 < to && from < self.span.1
     }
 
     pub(super) fn flip(&mut self, at: usize, mask: u8) {
@@ -127,6 +139,7 @@ impl Overlay {
 
     pub(super) fn clear_weak(&mut self) {
         self.weak.clear();
+        self.ecc = false;
     }
 
     /// The number of weak places.
@@ -136,7 +149,12 @@ impl Overlay {
 
     /// Forgets what lies over `from..to`, which was erased or is about to become weak as a whole.
     pub(super) fn erase(&mut self, from: usize, to: usize) {
-        self.weak.retain(|place| !place.overlaps(from, to));
+        if self.is_near(from, to) {
+            self.weak.retain(|place| !place.overlaps(from, to));
+            let ends = |span: (usize, usize), place: &WeakPlace| (span.0.min(place.at), span.1.max(place.end()));
+            self.span = self.weak.iter().fold((usize::MAX, 0), ends);
+            self.ecc = self.weak.iter().any(|place| place.how == WeakRead::Ecc);
+        }
         if !self.flips.is_empty() {
             self.flips.retain(|&at, _| at < from || at >= to);
         }
@@ -150,22 +168,28 @@ impl Overlay {
 
     /// The youngest weak place that covers the word `at..at + word` with something uncertain.
     pub(super) fn weak_at(&self, at: usize, word: usize) -> Option<&WeakPlace> {
+        if !self.is_near(at, at + word) {
+            return None;
+        }
         let covering = self.weak.iter().rev().find(|place| place.overlaps(at, at + word));
         covering.filter(|place| place.is_uncertain(at, at + word, word))
     }
 
     /// Whether a read of `from..to` fails its error-correcting code.
     pub(super) fn fails_ecc(&self, from: usize, to: usize, word: usize) -> bool {
-        self.weak
-            .iter()
-            .any(|place| place.how == WeakRead::Ecc && place.overlaps(from, to) && place.is_uncertain(from, to, word))
+        let fails = |place: &WeakPlace| {
+            place.how == WeakRead::Ecc && place.overlaps(from, to) && place.is_uncertain(from, to, word)
+        };
+        self.ecc && self.is_near(from, to) && self.weak.iter().any(fails)
     }
 
     /// Turns the memory's `bytes` of `from..` into what a read sees.
     pub(super) fn read(&mut self, from: usize, bytes: &mut [u8], word: usize, rng: &mut Rng) {
         let to = from + bytes.len();
-        for place in self.weak.iter_mut().filter(|place| place.overlaps(from, to)) {
-            place.read(from, to, bytes, word, rng);
+        if self.is_near(from, to) {
+            for place in self.weak.iter_mut().filter(|place| place.overlaps(from, to)) {
+                place.read(from, to, bytes, word, rng);
+            }
         }
         for (&at, &mask) in self.flips.range(from..to) {
             bytes[at - from] ^= mask;
