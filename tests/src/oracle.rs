@@ -300,7 +300,9 @@ impl Oracle {
             vanished.extend(self.events.pop());
         }
         vanished.reverse();
-        self.count_heads();
+        if !vanished.is_empty() {
+            self.count_heads();
+        }
         let mut candidates = std::mem::take(&mut self.maybe);
         candidates.push(vanished);
         candidates.retain(|events| !events.is_empty());
@@ -360,12 +362,15 @@ impl Oracle {
     }
 
     fn find_lost<const W: usize, const R: usize, const S: usize>(&mut self, log: &mut Log<'_, TestLog<W, R, S>>) {
-        for position in self.doubtful.clone() {
+        let lost = self.lost.len();
+        for position in self.doubtful.range(log.bounds().first.0..).copied().collect::<Vec<_>>() {
             if let Ok(Some(Notification::Gap { .. })) = log.next_notification(Position(position - 1)) {
                 self.lost.insert(position);
             }
         }
-        self.count_heads();
+        if self.lost.len() > lost {
+            self.count_heads();
+        }
     }
 
     fn count_heads(&mut self) {

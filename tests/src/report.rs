@@ -41,9 +41,7 @@ impl Drop for Replay {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let test = std::thread::current().name().unwrap_or_default().to_owned();
-            let release = if cfg!(debug_assertions) { "" } else { "--release " };
-            let Self { variables, file } = self;
-            tell(&format!("replay: {variables} cargo test {release}-p evenkeel-tests --test {file} -- {test}"));
+            tell(&command(&self.variables, self.file, &test));
         }
     }
 }
@@ -53,4 +51,71 @@ impl Drop for Replay {
 pub fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic without a message").lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+/// Cases that failed, each sort of which is told once, with what replays it: a sweep goes on behind the first.
+#[derive(Debug, Default, Clone)]
+pub struct Findings {
+    /// How many there are.
+    pub count: u64,
+    sorts: Vec<String>,
+}
+
+impl Findings {
+    /// Runs one case; if it panics, it is a finding, and there is no answer.
+    pub fn case<T>(&mut self, replay: impl FnOnce() -> String, case: impl FnOnce() -> T) -> Option<T> {
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(case)) {
+            Ok(answer) => Some(answer),
+            Err(panic) => {
+                self.add(&message(&*panic), replay);
+                None
+            }
+        }
+    }
+
+    /// Adds a finding.
+    pub fn add(&mut self, message: &str, replay: impl FnOnce() -> String) {
+        self.count += 1;
+        let sort = message.replace(|c: char| c.is_ascii_digit(), "");
+        if !self.sorts.contains(&sort) && self.sorts.len() < 12 {
+            self.sorts.push(sort);
+            tell(&format!("{message}\n  {}", replay()));
+        }
+    }
+
+    /// Fails the test if there are any.
+    ///
+    /// # Panics
+    /// If there are any.
+    pub fn assert_none(&self) {
+        assert_eq!(self.count, 0, "see above for the first case of each sort, and how to replay it");
+    }
+}
+
+/// The command that runs this test with these variables.
+#[must_use]
+pub fn command(variables: &str, file: &str, test: &str) -> String {
+    let release = if cfg!(debug_assertions) { "" } else { "--release " };
+    format!("replay: {variables} cargo test {release}-p evenkeel-tests --test {file} -- {test}")
+}
+
+/// Keeps the messages of panics that are [`Findings`] from the screen, as long as this value lives.
+#[derive(Debug)]
+pub struct Quiet(());
+
+impl Quiet {
+    /// From now on.
+    #[must_use]
+    pub fn please() -> Self {
+        std::panic::set_hook(Box::new(|_| {}));
+        Self(())
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            drop(std::panic::take_hook());
+        }
+    }
 }

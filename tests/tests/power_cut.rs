@@ -16,7 +16,7 @@ use evenkeel_host_sim::flash::{ChipProfile, Cut, TornErase, TornPage, TornWord, 
 use evenkeel_host_sim::rng::Rng;
 use evenkeel_tests::life::{life, warmed};
 use evenkeel_tests::oracle::workload;
-use evenkeel_tests::report::{message, number, tell};
+use evenkeel_tests::report::{Findings, Quiet, command, message, number, tell};
 
 /// Counts what was tried.
 #[derive(Debug, Default, Clone)]
@@ -25,9 +25,7 @@ struct Tally {
     /// Lives with one cut, with two and with three. A cut that was not come to does not count.
     cuts: [u64; 3],
     compared: u64,
-    lost: u64,
-    /// What the losses were like, each told once.
-    sorts: Vec<String>,
+    losses: Findings,
 }
 
 impl Tally {
@@ -38,7 +36,7 @@ impl Tally {
     fn add(&mut self, other: &Self) {
         self.workloads += other.workloads;
         self.compared += other.compared;
-        self.lost += other.lost;
+        self.losses.count += other.losses.count;
         self.cuts.iter_mut().zip(other.cuts).for_each(|(sum, cuts)| *sum += cuts);
     }
 }
@@ -138,7 +136,7 @@ fn sweep<const W: usize, const R: usize, const S: usize>(
     };
     let counted = number("EVENKEEL_SEED").is_none() && number("EVENKEEL_SEEDS").is_none();
     for seed in seeds {
-        if counted && tally.tried() >= quota || tally.lost > 50 {
+        if counted && tally.tried() >= quota || tally.losses.count > 50 {
             break;
         }
         exhaust::<W, R, S>(name, (sectors, page), seed, if counted { quota } else { u64::MAX }, &mut tally);
@@ -162,30 +160,14 @@ fn exhaust<const W: usize, const R: usize, const S: usize>(
     let warm = warmed::<W, R, S>(&profile, sectors, 1, (rng.next_u64() >> 20, rng.below(30) as usize), largest);
     let steps = workload(rng.next_u64(), 6 + rng.below(6) as usize, 4, largest);
     let try_out = |cuts: &[Cut], brief: bool, tally: &mut Tally| -> Option<u64> {
-        match catch_unwind(AssertUnwindSafe(|| life(&warm, &steps, cuts, brief))) {
-            Ok(lived) => {
-                tally.compared += lived.compared;
-                if let Some(count) = lived.cuts.checked_sub(1).and_then(|nth| tally.cuts.get_mut(nth)) {
-                    *count += 1;
-                }
-                (lived.cuts == cuts.len()).then_some(lived.rest)
-            }
-            Err(panic) => {
-                tally.lost += 1;
-                let message = message(&*panic);
-                let sort = message.replace(|c: char| c.is_ascii_digit(), "");
-                if !tally.sorts.contains(&sort) {
-                    tally.sorts.push(sort);
-                    let release = if cfg!(debug_assertions) { "" } else { " --release" };
-                    tell(&format!(
-                        "{name}: {message}\n  replay: EVENKEEL_GEOMETRY={name} EVENKEEL_SEED={seed} EVENKEEL_CUTS='{}' cargo \
-                         test{release} -p evenkeel-tests --test power_cut -- power_cut_everywhere",
-                        listed(cuts)
-                    ));
-                }
-                None
-            }
+        let variables = || format!("EVENKEEL_GEOMETRY={name} EVENKEEL_SEED={seed} EVENKEEL_CUTS='{}'", listed(cuts));
+        let replay = || format!("on {name}, {}", command(&variables(), "power_cut", "power_cut_everywhere"));
+        let lived = tally.losses.case(replay, || life(&warm, &steps, cuts, brief))?;
+        tally.compared += lived.compared;
+        if let Some(count) = lived.cuts.checked_sub(1).and_then(|nth| tally.cuts.get_mut(nth)) {
+            *count += 1;
         }
+        (lived.cuts == cuts.len()).then_some(lived.rest)
     };
     if let Ok(cuts) = std::env::var("EVENKEEL_CUTS") {
         let cuts: Vec<Cut> = cuts.split(';').map(|cut| cut.parse().expect("a cut as it was printed")).collect();
@@ -220,11 +202,12 @@ fn exhaust<const W: usize, const R: usize, const S: usize>(
 }
 
 fn told(name: &str, tally: &Tally) {
-    let Tally { workloads, cuts: [_, nested, thrice], compared, lost, .. } = tally;
+    let Tally { workloads, cuts: [_, nested, thrice], compared, losses } = tally;
     tell(&format!(
         "{name}: {} cut points tried ({nested} nested twice, {thrice} three times) in {workloads} workloads, \
-         {compared} records compared, {lost} losses",
-        tally.tried()
+         {compared} records compared, {} losses",
+        tally.tried(),
+        losses.count
     ));
 }
 
@@ -234,8 +217,7 @@ fn power_cut_everywhere() {
     let only = std::env::var("EVENKEEL_GEOMETRY").ok();
     let chosen: Vec<_> = GEOMETRIES.iter().filter(|one| only.as_ref().is_none_or(|name| name == one.name)).collect();
     assert!(!chosen.is_empty(), "no such geometry");
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+    let quiet = Quiet::please();
     let (next, sum) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(chosen.len());
     std::thread::scope(|scope| {
@@ -244,8 +226,9 @@ fn power_cut_everywhere() {
                 while let Some(one) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
                     // A geometry on which not even the log without cuts works is a loss as well.
                     let tally = catch_unwind(|| (one.sweep)(one.name, one.cuts / share)).unwrap_or_else(|panic| {
-                        tell(&format!("{}: {}", one.name, message(&*panic)));
-                        Tally { lost: 1, ..Tally::default() }
+                        let mut tally = Tally::default();
+                        tally.losses.add(&message(&*panic), || one.name.to_owned());
+                        tally
                     });
                     told(one.name, &tally);
                     sum.lock().unwrap_or_else(PoisonError::into_inner).add(&tally);
@@ -253,10 +236,10 @@ fn power_cut_everywhere() {
             });
         }
     });
-    std::panic::set_hook(hook);
+    drop(quiet);
     let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
     told(&format!("power cuts in all, on {} geometries", chosen.len()), &sum);
-    assert_eq!(sum.lost, 0, "see above for what was lost and how to replay it");
+    sum.losses.assert_none();
     if ["EVENKEEL_CUTS", "EVENKEEL_SEED", "EVENKEEL_SEEDS", "EVENKEEL_GEOMETRY"]
         .iter()
         .all(|name| std::env::var_os(name).is_none())
