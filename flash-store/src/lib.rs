@@ -66,6 +66,7 @@
 //! | --- | --- | --- |
 //! | `async` | the module `asynchronous`, on `embedded-storage-async` | code for the face that is called |
 //! | `defmt` | `defmt::Format` for public types | the dependency |
+//! | `image` | the module `image`: what a memory image of a region holds, frame by frame | code for what is called |
 //! | `_sabotage` | rules broken on purpose, for tests of this repository; exempt from semver | `std` |
 //!
 //! # Limits
@@ -96,6 +97,8 @@
 
 mod error;
 mod format;
+#[cfg(feature = "image")]
+pub mod image;
 mod region;
 mod retention;
 #[cfg(feature = "_sabotage")]
@@ -118,7 +121,7 @@ pub mod blocking {
     use evenkeel_macros::blocking as face;
 
     mod append;
-    mod flash_log;
+    pub(crate) mod flash_log;
     mod medium;
     mod mount;
     mod notifications;
@@ -127,7 +130,7 @@ pub mod blocking {
     mod sectors;
     mod streams;
     mod tail;
-    mod walk;
+    pub(crate) mod walk;
 
     pub use flash_log::FlashLog;
 }

@@ -141,6 +141,17 @@ impl Region {
         Self { page: self.word, ..self }
     }
 
+    /// The region that a header tells of, from address 0 on, in a memory that can be read byte by byte.
+    #[cfg(feature = "image")]
+    pub(crate) fn of_stored(stored: &crate::StoredGeometry) -> Result<Self, GeometryError> {
+        let crate::StoredGeometry { sector_bytes, sectors, word_bytes, program_page_bytes } = *stored;
+        if !(2..=4096).contains(&sectors) {
+            return Err(GeometryError::SectorCount);
+        }
+        let end = sectors.saturating_mul(sector_bytes);
+        Self::of_sizes(0..end, sector_bytes as usize, word_bytes as usize, 1)?.program_page(program_page_bytes)
+    }
+
     /// How many sectors there are.
     #[must_use]
     pub const fn sectors(&self) -> u32 {

@@ -102,7 +102,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// Takes up the log whose newest sector this is.
-    async fn take_up(
+    pub(crate) async fn take_up(
         &mut self,
         identity: Identity,
         sequence: u32,
@@ -212,7 +212,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// The newest sector: the last one of the run that starts at the first sector of the region.
-    async fn find_newest(&mut self, scratch: &mut Scratch<'_>) -> Result<(Identity, u32), MountError<F::Error>> {
+    pub(crate) async fn find_newest(
+        &mut self,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(Identity, u32), MountError<F::Error>> {
         let sectors = self.medium.region.sectors;
         let first = self.probe(0, None, scratch).await.map_err(unmounted)?;
         let Probe::Opened(identity, start) = first else {

@@ -338,7 +338,7 @@ impl<F: NorFlash> Medium<F> {
     }
 
     /// The first frame behind `at` that resumes after an unclean stop, with the frontier that it names.
-    async fn resumed_behind(
+    pub(crate) async fn resumed_behind(
         &mut self,
         walk: &Walk,
         at: u32,
