@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Event sourcing for microcontrollers: the demo, and tools for devices that came back from the field.
 ///
@@ -30,6 +30,47 @@ pub(crate) enum Command {
     /// The last line tells the outcome. The exit status is 0 if all held, 1 if anything was lost, doubled, made up or
     /// different, and 2 if the demo could not be run.
     Demo(DemoArgs),
+    /// Look into a memory image: what its log holds, and what is wrong with it
+    ///
+    /// IMAGE is a dump of a device's flash, or a part of it, as raw bytes or as Intel HEX. Where logs are in it, and
+    /// their geometry, is found by the headers of their sectors; at least one of these must be readable. What is told
+    /// is what a device would find that mounts the log, and what it would pass over. The image is never changed.
+    ///
+    /// The exit status is 0 if the image could be read, 1 if --check found damage, and 2 if there is no such file or
+    /// no log in it.
+    Inspect(InspectArgs),
+}
+
+/// What to look at in an image, and how to tell it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InspectArgs {
+    /// The memory image: raw bytes or Intel HEX, told apart by what is in it
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: PathBuf,
+    /// How to tell it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// End with exit status 1 if anything is damaged, missing from the log or missing from the image
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Show all that is in this sector: frames, entries, leftovers
+    #[arg(long, value_name = "N")]
+    pub(crate) sector: Vec<u32>,
+    /// List the events and snapshots of this stream
+    #[arg(long, value_name = "ID")]
+    pub(crate) stream: Option<u64>,
+    /// List the events from this position on
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) from: Option<u64>,
+}
+
+/// How to tell what is in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
 }
 
 /// How the demo is to run.

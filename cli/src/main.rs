@@ -6,6 +6,7 @@
 
 mod args;
 mod demo;
+mod inspect;
 mod report;
 
 use std::io::{self, IsTerminal, Write};
@@ -17,6 +18,7 @@ use args::{Command, Instead};
 fn main() -> ExitCode {
     let status = match args::parse(std::env::args_os()) {
         Ok(Command::Demo(args)) => run_demo(&args),
+        Ok(Command::Inspect(args)) => run_inspect(&args),
         Err(Instead::Show(text)) => {
             say(&text);
             0
@@ -42,6 +44,19 @@ fn run_demo(args: &args::DemoArgs) -> u8 {
                 complain(&line);
                 1
             })
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            2
+        }
+    }
+}
+
+fn run_inspect(args: &args::InspectArgs) -> u8 {
+    match inspect::run(args) {
+        Ok(outcome) => {
+            say(&outcome.text);
+            u8::from(args.check && outcome.damaged)
         }
         Err(error) => {
             complain(&error.to_string());

@@ -245,8 +245,12 @@ impl<'s, 'a> Pieces<'s, 'a> {
             return Piece::Marks(Stretch { at: from, len: self.at.saturating_sub(from) });
         }
         self.at = end;
+        let in_header = from < self.header_end();
         let survey = &mut *self.survey;
-        let claim = survey.log.medium.claim(self.sector, from, &mut survey.scratch).ok().flatten();
+        let claim = match in_header {
+            true => None, // a header does not say how long it is
+            false => survey.log.medium.claim(self.sector, from, &mut survey.scratch).ok().flatten(),
+        };
         let claimed_end = claim.map(|claim| claim.end);
         let claims = claimed_end.map(|end| end.saturating_sub(from));
         let (len, cause) = (end.saturating_sub(from), self.cause_of(from, claimed_end));
