@@ -64,6 +64,7 @@ impl<const W: usize, const R: usize, const S: usize> Device<W, R, S> {
             let [a, b, ..] = self.written.to_le_bytes();
             let mut root = log.load_or_new::<Pump>(pump).unwrap();
             if log.execute(&mut root, |_| Ok::<_, ()>([(0xE0, [0xAB, 0xCD, a, b, 0xEF, 0x99])])).is_err() {
+                assert!(!self.flash.is_powered(), "an event was refused");
                 return;
             }
             self.written += 1;
@@ -253,7 +254,7 @@ fn rotten_bytes_are_a_gap_and_damage() {
     let place = place_of(&image, 11);
     image[place] ^= 4; // position 12
     let text = bench.says(&image, &["--check"], 1);
-    has(&text, &["29 events can be read, 1 are MISSING", "1 event MISSING, 16 B DAMAGED"]);
+    has(&text, &["29 events can be read, 1 is MISSING", "1 event MISSING, 16 B DAMAGED"]);
     has(&text, &["DAMAGE: sector 0: position 12 is missing: damaged bytes"]);
     assert_eq!(bench.says(&image, &[], 0), text);
     let log = bench.log(&image, &[]);

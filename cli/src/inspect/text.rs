@@ -94,6 +94,7 @@ fn mount(log: &LogInfo, mounted: &MountInfo, out: &mut String) {
     let held = match (next - first, missing) {
         (0, _) => format!("none held, the next is {next}"),
         (_, 0) => format!("{first} to {}, all {} events can be read", next - 1, grouped(mounted.events)),
+        (_, 1) => format!("{first} to {}, {} events can be read, 1 is MISSING", next - 1, grouped(mounted.events)),
         _ => format!(
             "{first} to {}, {} events can be read, {} are MISSING",
             next - 1,
