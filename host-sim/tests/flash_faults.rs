@@ -176,3 +176,14 @@ mod dropped {
         assert_eq!(flash.counters().words_programmed, 1);
     }
 }
+
+#[test]
+fn a_failure_lets_some_calls_pass() {
+    let flash = SimFlash::<4, 1, 256>::blank(2);
+    let mut device = flash.clone();
+    flash.fail_later(FlashOp::Write, 2, 2);
+    let written: Vec<_> = (0..6).map(|word| device.write(4 * word, b"word").is_ok()).collect();
+    assert_eq!(written, [true, true, false, false, true, true]);
+    assert!(device.read(0, &mut [0; 4]).is_ok() && device.erase(0, 256).is_ok());
+    flash.assert_no_violations();
+}

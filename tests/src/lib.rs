@@ -1,5 +1,7 @@
 //! What the cross-crate suites share.
 
+pub mod contents;
+pub mod image;
 pub mod life;
 pub mod oracle;
 pub mod report;

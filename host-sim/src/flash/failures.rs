@@ -29,6 +29,8 @@ pub enum Leaves {
 struct Failure {
     op: FlashOp,
     range: Range<usize>,
+    /// So many calls it lets pass first.
+    after: u32,
     times: Times,
 }
 
@@ -39,9 +41,9 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    pub(super) fn add(&mut self, op: FlashOp, range: Range<usize>, times: Times) {
+    pub(super) fn add(&mut self, op: FlashOp, range: Range<usize>, after: u32, times: Times) {
         if times != Times::Count(0) {
-            self.planned.push(Failure { op, range, times });
+            self.planned.push(Failure { op, range, after, times });
         }
     }
 
@@ -54,8 +56,11 @@ impl Failures {
         if self.planned.is_empty() {
             return false;
         }
-        let hits = |failure: &Failure| failure.op == op && failure.range.start < to && from < failure.range.end;
-        let Some(index) = self.planned.iter().position(hits) else {
+        let meets = |failure: &Failure| failure.op == op && failure.range.start < to && from < failure.range.end;
+        let Some(index) = self.planned.iter().position(|failure| meets(failure) && failure.after == 0) else {
+            for failure in self.planned.iter_mut().filter(|failure| meets(failure)) {
+                failure.after -= 1;
+            }
             return false;
         };
         match &mut self.planned[index].times {

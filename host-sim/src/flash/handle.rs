@@ -301,7 +301,12 @@ impl<const WORD: usize, const READ: usize, const SECTOR: usize> SimFlash<WORD, R
     /// Empty calls never fail.
     pub fn fail_at(&self, range: Range<u32>, op: FlashOp, times: Times) {
         let range = range.start as usize..range.end as usize;
-        self.chip.borrow_mut().failures.add(op, range, times);
+        self.chip.borrow_mut().failures.add(op, range, 0, times);
+    }
+
+    /// Lets `after` calls of kind `op` pass and makes the `times` next ones fail with [`SimError::Injected`] (F7).
+    pub fn fail_later(&self, op: FlashOp, after: u32, times: u32) {
+        self.chip.borrow_mut().failures.add(op, 0..usize::MAX, after, Times::Count(times));
     }
 
     /// What failing writes and erases have done by the time they report it; [`Leaves::Nothing`] at first.
