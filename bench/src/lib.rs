@@ -1,12 +1,12 @@
 //! Evenkeel beside its peers: the same work on the same simulated flash in one run.
 //!
-//! Everything is counted, nothing is timed, so figures are exact and the same on every machine. `docs/benchmarks.md`
-//! of the repository shows them.
+//! Everything is counted, nothing is timed, so figures are exact. `docs/benchmarks.md` of the repository shows them.
 
-pub mod evenkeel;
+pub mod chips;
 pub mod flash;
+pub mod instructions;
+pub mod page;
+pub mod report;
 pub mod run;
-pub mod sequential;
-pub mod system;
-pub mod table;
+pub mod systems;
 pub mod workload;

@@ -1,16 +1,23 @@
 //! Runs the benchmarks: `cargo run --release -p evenkeel-bench -- flash`.
+//!
+//! ```text
+//! exit status 0: all was run    1: the results could not be written    2: it was asked for wrongly
+//! ```
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use evenkeel_bench::instructions::{self, Count};
+use evenkeel_bench::page;
 use evenkeel_bench::run::{self, Scale};
-use evenkeel_bench::table;
 
 /// Evenkeel beside its peers, doing the same work in one run.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "evenkeel-bench", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -18,25 +25,118 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Storage on NOR flash: bytes, calls and erases, counted.
-    Flash {
-        /// Where to write the figures as JSON.
-        #[arg(long, value_name = "FILE")]
-        json: Option<PathBuf>,
-        /// Fewer events and sectors, to see that everything runs.
-        #[arg(long)]
-        quick: bool,
+    /// Storage on NOR flash: bytes, calls and erases, counted
+    Flash(Flash),
+    /// What is run under callgrind
+    #[command(name = instructions::SUBCOMMAND, hide = true)]
+    Appends {
+        system: usize,
+        payload: usize,
+        events: u64,
+        #[arg(action = clap::ArgAction::Set)]
+        full: bool,
     },
 }
 
-fn main() -> io::Result<()> {
-    let Command::Flash { json, quick } = Arguments::parse().command;
-    let report = run::flash(if quick { Scale::QUICK } else { Scale::FULL });
-    if let Some(path) = json {
-        let mut file = BufWriter::new(File::create(path)?);
-        serde_json::to_writer(&mut file, &report)?;
-        file.write_all(b"\n")?;
-        file.flush()?;
+#[derive(Args)]
+struct Flash {
+    /// Where to write the figures as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Where to write the page instead of to standard output, such as docs/benchmarks.md
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Fewer events and sectors, to see that everything runs
+    #[arg(long)]
+    quick: bool,
+}
+
+fn main() -> ExitCode {
+    let status = match parse(std::env::args_os()) {
+        Ok(Command::Flash(flash)) => run_flash(&flash),
+        Ok(Command::Appends { system, payload, events, full }) => {
+            instructions::appends(Count { system, payload, events, full });
+            0
+        }
+        Err(status) => status,
+    };
+    ExitCode::from(status)
+}
+
+/// What is to be done, or the exit status if that has been said already.
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, u8> {
+    let error = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => return Ok(arguments.command),
+        Err(error) => error,
+    };
+    if !error.use_stderr() {
+        say(&error.to_string());
+        return Err(0);
     }
-    io::stdout().write_all(table::markdown(&report).as_bytes())
+    let text = error.to_string();
+    let line = text.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or("say what to run: flash");
+    complain(line);
+    Err(2)
+}
+
+fn run_flash(arguments: &Flash) -> u8 {
+    let files = [&arguments.json, &arguments.markdown];
+    for file in files.into_iter().flatten() {
+        // Told now rather than after some minutes; what is in the file stays until there is something better.
+        if let Err(error) = OpenOptions::new().append(true).create(true).open(file) {
+            complain(&format!("{}: {error}", file.display()));
+            return 2;
+        }
+    }
+    let scale = if arguments.quick { Scale::QUICK } else { Scale::FULL };
+    let report = run::flash(scale, &|done, jobs, label| progress(done, jobs, label));
+    clear_progress();
+    let page = page::markdown(&report, scale);
+    let json = serde_json::to_string(&report).map(|json| json + "\n");
+    let written = match (&arguments.json, json) {
+        (Some(path), Ok(json)) => write(path, &json),
+        (Some(path), Err(error)) => Err(format!("{}: {error}", path.display())),
+        (None, _) => Ok(()),
+    };
+    let written = written.and_then(|()| match &arguments.markdown {
+        Some(path) => write(path, &page),
+        None => {
+            say(&page);
+            Ok(())
+        }
+    });
+    written.map_or_else(
+        |line| {
+            complain(&line);
+            1
+        },
+        |()| 0,
+    )
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn progress(done: usize, jobs: usize, label: &str) {
+    if io::stderr().is_terminal() {
+        let _ = write!(io::stderr(), "\r\x1b[K{done}/{jobs} {label:.100}");
+    }
+}
+
+fn clear_progress() {
+    if io::stderr().is_terminal() {
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
+}
+
+/// Writes to standard output. That nobody reads it to its end is no failure.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes a line to standard error.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "evenkeel-bench: {line}");
 }
