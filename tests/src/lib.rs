@@ -1,6 +1,8 @@
 //! What the cross-crate suites share.
 
 pub mod contents;
+pub mod fixtures;
+pub mod fuzzing;
 pub mod image;
 pub mod life;
 pub mod oracle;

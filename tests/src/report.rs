@@ -99,7 +99,11 @@ pub fn command(variables: &str, file: &str, test: &str) -> String {
     format!("replay: {variables} cargo test {release}-p evenkeel-tests --test {file} -- {test}")
 }
 
-/// Keeps the messages of panics that are [`Findings`] from the screen, as long as this value lives.
+std::thread_local! {
+    static QUIET: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Keeps the messages of this thread's panics, which are [`Findings`], from the screen as long as this value lives.
 #[derive(Debug)]
 pub struct Quiet(());
 
@@ -107,15 +111,22 @@ impl Quiet {
     /// From now on.
     #[must_use]
     pub fn please() -> Self {
-        std::panic::set_hook(Box::new(|_| {}));
+        static HOOK: std::sync::Once = std::sync::Once::new();
+        HOOK.call_once(|| {
+            let hook = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                if !QUIET.get() {
+                    hook(panic);
+                }
+            }));
+        });
+        QUIET.set(true);
         Self(())
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            drop(std::panic::take_hook());
-        }
+        QUIET.set(false);
     }
 }

@@ -16,7 +16,7 @@ use evenkeel_core::Log;
 use evenkeel_host_sim::flash::{ChipProfile, Cut, SimFlash, TornWord, WeakRead};
 use evenkeel_host_sim::rng::Rng;
 use evenkeel_tests::oracle::{Oracle, SCRATCH, Step, identity, unmounted};
-use evenkeel_tests::report::{Replay, message, number, tell};
+use evenkeel_tests::report::{Quiet, Replay, message, number, tell};
 use sequential_storage::cache::{Cache, Uncached};
 use sequential_storage::queue::{QueueConfig, QueueStorage};
 
@@ -186,8 +186,7 @@ fn queue_case(seed: u64, nth: u64) -> Outcome {
 #[test]
 fn power_cut_in_a_header_loses_items_of_the_peer() {
     let cases = if cfg!(debug_assertions) { 20_000 } else { 200_000 };
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+    let quiet = Quiet::please();
     let (mut lost, mut failed, mut told) = (0, 0, None);
     for nth in 0..cases {
         match catch_unwind(AssertUnwindSafe(|| queue_case(nth / 1000, nth))) {
@@ -200,7 +199,7 @@ fn power_cut_in_a_header_loses_items_of_the_peer() {
             }
         }
     }
-    std::panic::set_hook(hook);
+    drop(quiet);
     tell(&format!(
         "the control, sequential-storage on words of 1 B: of {cases} torn pushes {lost} lost items and {failed} made \
          it fail {}",

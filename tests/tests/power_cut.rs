@@ -217,12 +217,12 @@ fn power_cut_everywhere() {
     let only = std::env::var("EVENKEEL_GEOMETRY").ok();
     let chosen: Vec<_> = GEOMETRIES.iter().filter(|one| only.as_ref().is_none_or(|name| name == one.name)).collect();
     assert!(!chosen.is_empty(), "no such geometry");
-    let quiet = Quiet::please();
     let (next, sum) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(chosen.len());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
+                let _quiet = Quiet::please();
                 while let Some(one) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
                     // A geometry on which not even the log without cuts works is a loss as well.
                     let tally = catch_unwind(|| (one.sweep)(one.name, one.cuts / share)).unwrap_or_else(|panic| {
@@ -236,7 +236,6 @@ fn power_cut_everywhere() {
             });
         }
     });
-    drop(quiet);
     let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
     told(&format!("power cuts in all, on {} geometries", chosen.len()), &sum);
     sum.losses.assert_none();
