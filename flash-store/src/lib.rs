@@ -125,8 +125,10 @@ pub mod blocking {
     mod medium;
     mod mount;
     mod notifications;
+    mod opening;
     mod pour;
     mod record_manager;
+    mod search;
     mod sectors;
     mod streams;
     mod tail;
@@ -150,8 +152,10 @@ pub mod asynchronous {
     mod medium;
     mod mount;
     mod notifications;
+    mod opening;
     mod pour;
     mod record_manager;
+    mod search;
     mod sectors;
     mod streams;
     mod tail;

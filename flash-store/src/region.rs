@@ -181,17 +181,18 @@ impl Region {
         align_up(bytes, self.word)
     }
 
-    /// The step of the grid of new starts behind a frontier: 128 B, or an eighth of a small sector, at least a page.
+    /// How far behind the frontier a new start goes, at least: a page, or four words. What was being written there when
+    /// power failed, and does not show, is less than that.
     pub(crate) const fn leap(&self) -> u32 {
-        let least = if self.sector >> 3 < 128 { self.sector >> 3 } else { 128 };
-        if least > self.page { least } else { self.page }
+        let words = self.word << 2;
+        if words > self.page { words } else { self.page }
     }
 
-    /// So many erased bytes are the end of a sector's frames: more than two starts can be apart, if marks of two starts
-    /// in between read as erased.
+    /// So many erased bytes are the end of a sector's frames: more than a new start can be behind what shows, if a page
+    /// of that has come to read as erased.
     pub(crate) const fn quiet(&self) -> u32 {
-        let leaps = self.leap().saturating_mul(3);
-        leaps.saturating_add(self.page << 2).saturating_add(self.word << 2).saturating_add(64)
+        let pages = self.page.saturating_mul(3);
+        self.leap().saturating_add(pages).saturating_add(self.word << 2).saturating_add(8)
     }
 
     /// How many bytes the marks of a new start take.

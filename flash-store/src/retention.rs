@@ -14,4 +14,8 @@ pub enum Retention {
     Refuse,
     /// When each of these trackers has seen all of its events. A tracker that has never moved has seen none.
     OverwriteAcknowledged(&'static [Tracker]),
+    /// Always. Events that one of these trackers has not seen yet are then lost to it: a record of that is in flash
+    /// before they are erased, and who reads on from before them is told the gap
+    /// ([`GapReason::Overwritten`](evenkeel_core::GapReason::Overwritten)).
+    OverwriteOldest(&'static [Tracker]),
 }

@@ -9,6 +9,10 @@
 pub enum Break {
     /// Write on right behind the last frame that verifies after an unclean stop.
     TornTailRule,
+    /// Let the oldest sector go before those who ask for it have seen it.
+    Retention,
+    /// Erase a sector again whose erase was cut off, rather than set it aside for a lap.
+    WearLevelling,
 }
 
 #[cfg(not(feature = "_sabotage"))]

@@ -12,6 +12,8 @@ pub(crate) struct Known {
     pub(crate) appeared: Option<u32>,
     pub(crate) kind: Kind,
     pub(crate) schema: u8,
+    /// A sector in which a snapshot of it stands that was read back; `None` if none is known of.
+    pub(crate) snapshot: Option<u32>,
     /// Its slot in the newest sector, if it has been introduced there.
     pub(crate) slot: Option<u8>,
     /// When it was needed last: the one longest not needed makes room for another.

@@ -85,7 +85,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut small = [0; LEAST_SCRATCH as usize];
         let fits = |log: &Self, len: usize| {
             let end = log.newest.offset.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
-            region.words(end) <= region.sector
+            region.words(end).saturating_add(log.kept_for_announcing()) <= region.sector
         };
         self.leave_the_reserve(batch, &mut small).await?;
         let mut len = self.len_of(batch, false);

@@ -9,6 +9,7 @@ use super::streams::Chase;
 use super::walk::Walk;
 use super::{NorFlash, face};
 use crate::error::MountError;
+use crate::format::digest::Digest;
 use crate::format::frame::Frame;
 use crate::format::header::Identity;
 use crate::region::{GeometryError, Region};
@@ -33,10 +34,19 @@ pub struct FlashLog<F: NorFlash, const SLOTS: usize = 16, const TRACKERS: usize 
     pub(crate) oldest: (u32, Position),
     /// The position of the last event of the oldest sector, when letting it go was last tried.
     pub(crate) oldest_last: Position,
-    /// Whether the sector after the newest has been prepared, and if so in this life of the memory.
+    /// The sequence number of the sector to be opened next: the one after the newest, or behind some that were set
+    /// aside.
+    pub(crate) next: u32,
+    /// Whether that sector has been prepared, and if so in this life of the memory.
     pub(crate) prepared: Prepared,
-    /// How often the sector prepared last has been erased.
+    /// The highest sequence number for which the newest sector says that an erase was going to be tried.
+    pub(crate) announced: u32,
+    /// How many sectors in a row were set aside at most, as far as is known.
+    pub(crate) aside: u32,
+    /// How often the newest sector has been erased.
     pub(crate) wear: u32,
+    /// The first event that was overwritten though it was still asked for, and how many from there on were.
+    pub(crate) overwritten: (Position, u64),
     /// The reserve was started anew since the mount: not again before something was let go.
     pub(crate) restarted: bool,
     /// An event was refused because making room needs upkeep.
@@ -58,7 +68,7 @@ pub(crate) enum State {
     Mounted,
 }
 
-/// Whether the sector after the newest can be opened.
+/// Whether the next sector can be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Prepared {
     No,
@@ -91,12 +101,16 @@ pub(crate) struct Newest {
     pub(crate) lost: u32,
     /// How many streams have been given a slot in it.
     pub(crate) slots: u8,
+    /// Which streams are in it.
+    pub(crate) digest: Digest,
     /// Power may have failed while the frame after `offset` was written: do not write next to it.
     pub(crate) torn: bool,
     /// The last stop was clean, and nothing has been appended since.
     pub(crate) closed: bool,
     /// The newest frame, which may rest on a word whose programming was cut.
     pub(crate) last: Option<Frame>,
+    /// How many events that frame has, as read at the mount.
+    pub(crate) in_last: u32,
 }
 
 impl Newest {
@@ -121,9 +135,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             lost: 0,
             stored: false,
             slots: 0,
+            digest: Digest::default(),
             torn: true,
             closed: false,
             last: None,
+            in_last: 0,
         };
         Self {
             medium: Medium::new(flash, region),
@@ -134,8 +150,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             newest,
             oldest: (0, Position(1)),
             oldest_last: Position(u64::MAX),
+            next: 0,
             prepared: Prepared::No,
+            announced: 0,
+            aside: 0,
             wear: 0,
+            overwritten: (Position(1), 0),
             restarted: false,
             pressed: false,
             streams: Streams::new(),

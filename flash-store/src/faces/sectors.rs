@@ -1,25 +1,20 @@
-//! The ring of sectors: preparing, opening and letting go.
+//! The ring of sectors: which is let go, erased and prepared next, and which are set aside.
 
 use evenkeel_core::bytes::ByteWriter;
 use evenkeel_core::error::{AppendError, HeldBy, ReadError};
 use evenkeel_core::scratch::Scratch;
-use evenkeel_core::{Position, Upkeep};
+use evenkeel_core::{Position, Tracker, Upkeep};
 
-use super::flash_log::{FlashLog, Newest, Prepared, State};
-use super::mount::{OPEN_PLACES, OPEN_STRIDE, open_place};
-use super::pour::Pour;
-use super::streams::DOUBTS;
-use super::tail::Repeated;
+use super::flash_log::{FlashLog, Prepared, State};
 use super::{NorFlash, face};
-use crate::error::MountError;
-use crate::format::checksum::sector_seed;
-use crate::format::entry::{self, Head};
-use crate::format::frame::{Frame, frame_len, write_head};
-use crate::format::header::{Found, Identity, PREPARED_BYTES, Prepared as Header};
+use crate::format::entry::Head;
+use crate::format::frame::{Frame, finish, frame_len, write_head};
+use crate::format::header::{PREPARED_BYTES, Prepared as Header};
 use crate::retention::Retention;
+use crate::sabotage::{self, Break};
 
-/// How often a sector is tried to be opened before the flash is taken to be worn out.
-const OPEN_ATTEMPTS: u32 = 8;
+/// The most bytes of the record that says that a sector is going to be erased.
+const ANNOUNCEMENT_BYTES: usize = 64;
 
 /// What stands in the way of letting the oldest sector go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,367 +25,206 @@ pub(crate) enum Hold {
 
 #[face]
 impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
-    /// Begins a new life of the log, in the sector of this sequence number.
-    pub(crate) async fn start_life(
-        &mut self,
-        identity: Identity,
-        first: u32,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<(), MountError<F::Error>> {
-        const { assert!(TRACKERS <= 12, "the header of a sector has room for 12 trackers") };
-        self.check_region(scratch)?;
-        self.state = State::Unknown;
-        self.identity = identity;
-        self.trackers.clear();
-        (self.newest.genesis, self.newest.base, self.newest.events) = (first, Position(1), 0);
-        self.erase_and_prepare(first, scratch).await.map_err(MountError::Storage)?;
-        match self.write_opened(first, 0, None, scratch).await {
-            Ok(_) => self.find_log(scratch).await,
-            Err(AppendError::Storage(error)) => Err(MountError::Storage(error)),
-            Err(_) => Err(MountError::ScratchTooSmall { needed: super::mount::LEAST_SCRATCH }),
-        }
-    }
-
     /// Erases the sector for this sequence number and writes the first part of its header.
-    async fn erase_and_prepare(&mut self, sequence: u32, scratch: &mut Scratch<'_>) -> Result<(), F::Error> {
-        let region = self.medium.region;
-        let sector = region.sector_at(sequence);
-        let limit = sector.saturating_add(region.sector);
-        let least = u32::try_from(PREPARED_BYTES).unwrap_or(32);
-        let erases = match self.medium.window(sector, least, limit, scratch).await {
-            Ok(bytes) => match Header::decode(&region, bytes.get(..PREPARED_BYTES).unwrap_or_default()) {
-                Found::Prepared(header) => header.erases.saturating_add(1),
-                _ => self.wear.max(1),
-            },
-            Err(_) => self.wear.max(1),
-        };
+    pub(crate) async fn erase_and_prepare(
+        &mut self,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), F::Error> {
+        let before = self.erases_of(sequence, scratch).await.unwrap_or(None);
+        // Of a sector whose header cannot be read it is only known that it was erased as often as the others.
+        let erases = before.map_or(self.wear.max(1), |before| before.saturating_add(1));
         self.erase_as(sequence, erases).await
     }
 
-    async fn erase_as(&mut self, sequence: u32, erases: u32) -> Result<(), F::Error> {
+    pub(crate) async fn erase_as(&mut self, sequence: u32, erases: u32) -> Result<(), F::Error> {
         let region = self.medium.region;
         let sector = region.sector_at(sequence);
         let before = core::mem::replace(&mut self.state, State::Interrupted);
         self.medium.erase(sector).await?;
         let header = Header { identity: self.identity, sequence, erases }.encode(&region);
-        self.medium.write(sector, &header).await?;
-        self.wear = erases;
+        let len = region.words(u32::try_from(PREPARED_BYTES).unwrap_or(32)) as usize;
+        self.medium.write(sector, header.get(..len).unwrap_or_default()).await?;
         self.state = before;
         Ok(())
     }
 
-    /// Writes the second part of a sector's header at the given try's place: with the trackers as they stand, and
-    /// with what could not be repeated in the sector before. `None` if it does not read back.
-    async fn write_opened(
-        &mut self,
-        sequence: u32,
-        number: u32,
-        carry: Option<Repeated>,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<Option<Frame>, AppendError<F::Error>> {
-        let region = self.medium.region;
-        let Identity { log, epoch } = self.identity;
-        let seed = sector_seed(log, epoch, sequence);
-        let place = open_place(&region, number).unwrap_or_default();
-        let (carried, carried_len) = match carry {
-            Some(carry) => self.count_carried(carry, scratch).await?,
-            None => (0, 0),
-        };
-        let mut bytes = [0; OPEN_STRIDE as usize];
-        let base = self.base_with(carry);
-        let open = Head::Open { base, genesis: self.newest.genesis, moment: self.moment };
-        let len = self.encode_opened(open, carried > 0, carried_len, &mut bytes);
-        let head = bytes.get(4..len).unwrap_or_default();
-        let total = head.len().saturating_add(carried_len);
-        let mut pour = Pour::into_checksum(seed, place, total);
-        self.medium.pour(&mut pour, head).await?;
-        if let Some(carry) = carry {
-            self.pour_carried(&mut pour, carry, carried, scratch).await?;
-        }
-        if !pour.is_exact() || carry.is_some_and(|carry| carry.events > 0 && carried == 0) {
-            return Ok(None);
-        }
-        let sector = region.sector_at(sequence);
-        let mut pour = Pour::into_flash(sector.saturating_add(place), pour.checksum(), total);
-        let before = core::mem::replace(&mut self.state, State::Interrupted);
-        self.medium.pour(&mut pour, head).await?;
-        if let Some(carry) = carry {
-            self.pour_carried(&mut pour, carry, carried, scratch).await?;
-        }
-        self.medium.drain(&mut pour).await?;
-        self.state = before;
-        let end = place.saturating_add(u32::try_from(len.saturating_add(carried_len)).unwrap_or_default());
-        let frame = self.medium.frame(sector, seed, place, scratch).await?;
-        Ok(frame.filter(|frame| frame.end == end))
-    }
-
-    /// Encodes the frame as far as it is not carried over; there is room for it, as there is for the trackers.
-    fn encode_opened(&self, open: Head, goes_on: bool, carried_len: usize, bytes: &mut [u8]) -> usize {
-        let tracks = || self.trackers.iter().map(|(tracker, position)| Head::Track { tracker, position });
-        let last = tracks().count();
-        let more = |index: usize| (index < last || goes_on).then_some(0);
-        let heads = || core::iter::once(open).chain(tracks()).enumerate();
-        let entries = heads().fold(carried_len, |sum, (index, head)| sum.saturating_add(head.len(more(index))));
-        let mut out = ByteWriter::new(bytes);
-        let _ = write_head(entries, 0, &mut out);
-        for (index, head) in heads() {
-            let _ = head.write(more(index), &mut out);
-        }
-        debug_assert_eq!(out.len().saturating_add(carried_len), frame_len(entries));
-        out.len()
-    }
-
-    /// How many entries of a frame are carried over into the next sector, and how many bytes they take there.
-    async fn count_carried(
-        &mut self,
-        carry: Repeated,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<(u32, usize), ReadError<F::Error>> {
-        let (mut count, mut bytes) = (0_u32, 0_usize);
-        // The last entry tells no length: what the others tell can only be said when it is known which is the last.
-        for counted in [false, true] {
-            let (total, mut at, mut index) = (count, carry.frame.entries, 0_u32);
-            while let Some(parsed) = self.medium.entry(carry.sector, at, carry.frame.end, scratch).await? {
-                at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
-                let Some(head) = self.carried(parsed.head) else { continue };
-                index = index.saturating_add(1);
-                let told = (index < total).then_some(parsed.payload_len as usize);
-                if counted {
-                    bytes = bytes.saturating_add(head.len(told)).saturating_add(parsed.payload_len as usize);
-                }
-            }
-            count = index;
-        }
-        Ok((count, bytes))
-    }
-
-    async fn pour_carried(
-        &mut self,
-        pour: &mut Pour,
-        carry: Repeated,
-        count: u32,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<(), AppendError<F::Error>> {
-        let (mut at, mut index) = (carry.frame.entries, 0_u32);
-        while let Some(parsed) = self.medium.entry(carry.sector, at, carry.frame.end, scratch).await? {
-            let start = at.saturating_add(parsed.head_len);
-            at = start.saturating_add(parsed.payload_len);
-            let Some(head) = self.carried(parsed.head) else { continue };
-            index = index.saturating_add(1);
-            let told = (index < count).then_some(parsed.payload_len as usize);
-            let mut bytes = [0; entry::HEAD_BYTES + 8];
-            let mut out = ByteWriter::new(&mut bytes);
-            let _ = head.write(told, &mut out);
-            self.medium.pour(pour, out.written()).await?;
-            self.medium.pour_range(pour, carry.sector, start, at, scratch).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes the sector after the newest ready to be opened. `Ok(Hold::By(..))` if it still holds what must be kept.
+    /// Makes a sector ready to be opened next. `Ok(Hold::By(..))` if all still hold what must be kept.
+    ///
+    /// A sector whose erase was tried before and is not known to have ended well, or that has been erased more often
+    /// than the others, is set aside for this lap, so that all are erased as often; only if there is no other it is
+    /// erased all the same. One that refuses to be erased is set aside as well.
     pub(crate) async fn prepare_next(&mut self, scratch: &mut Scratch<'_>) -> Result<Hold, AppendError<F::Error>> {
         if self.prepared != Prepared::No {
             return Ok(Hold::Nothing);
         }
-        let next = self.newest.sequence.saturating_add(1);
-        let in_its_place = next.checked_sub(self.medium.region.sectors);
-        if in_its_place.is_some_and(|sequence| sequence >= self.oldest.0) {
+        let (newest, sectors) = (self.newest.sequence, self.medium.region.sectors);
+        if self.announcement(newest.saturating_add(sectors)).is_none() {
+            // What is set aside must be said, or the next mount would not look behind it.
+            let next = newest.saturating_add(1);
+            return match self.clear_place(next, scratch).await? {
+                Hold::Nothing => self.erase_again(next, scratch).await,
+                hold => Ok(hold),
+            };
+        }
+        let (tried, mut again, mut refused) = (self.announced, None, None);
+        for ahead in 1..sectors {
+            let next = newest.saturating_add(ahead);
+            let hold = self.clear_place(next, scratch).await?;
+            if hold != Hold::Nothing {
+                return match again {
+                    Some(next) => self.erase_again(next, scratch).await,
+                    None => Ok(hold),
+                };
+            }
+            let erases = self.erases_of(next, scratch).await?;
+            let leads = erases.is_some_and(|erases| erases >= self.wear && self.wear > 0);
+            if (leads || next <= tried) && sectors > 2 && !sabotage::is_on(Break::WearLevelling) {
+                again = again.or(Some(next));
+                continue;
+            }
+            self.announce(next).await?;
+            let state = self.state;
+            match self.erase_and_prepare(next, scratch).await {
+                Ok(()) => {
+                    (self.next, self.prepared) = (next, Prepared::Fresh);
+                    return Ok(Hold::Nothing);
+                }
+                Err(error) => {
+                    self.state = state; // the newest sector is as it was
+                    self.aside = self.aside.max(ahead);
+                    refused = Some(error);
+                }
+            }
+        }
+        if let Some(next) = again {
+            return self.erase_again(next, scratch).await;
+        }
+        match refused {
+            Some(error) if sectors <= 2 => Err(AppendError::Storage(error)),
+            _ => Ok(Hold::By(HeldBy::Wear)),
+        }
+    }
+
+    /// Lets everything go that stands where the sector with this sequence number goes.
+    async fn clear_place(&mut self, sequence: u32, scratch: &mut Scratch<'_>) -> Result<Hold, AppendError<F::Error>> {
+        let Some(there) = sequence.checked_sub(self.medium.region.sectors) else { return Ok(Hold::Nothing) };
+        while self.oldest.0 <= there {
             let hold = self.let_go(scratch).await?;
             if hold != Hold::Nothing {
                 return Ok(hold);
             }
         }
-        self.erase_and_prepare(next, scratch).await.map_err(AppendError::Storage)?;
-        self.prepared = Prepared::Fresh;
         Ok(Hold::Nothing)
     }
 
-    /// Opens the sector after the newest, which becomes the newest. It must have been prepared.
-    pub(crate) async fn open_next(&mut self, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
-        let carry = self.resume(scratch).await?;
-        self.open_next_with(carry, scratch).await
+    /// Erases and prepares a sector once more that was set aside, as there is no other.
+    async fn erase_again(&mut self, next: u32, scratch: &mut Scratch<'_>) -> Result<Hold, AppendError<F::Error>> {
+        self.erase_and_prepare(next, scratch).await.map_err(AppendError::Storage)?;
+        (self.next, self.prepared) = (next, Prepared::Fresh);
+        Ok(Hold::Nothing)
     }
 
-    pub(crate) async fn open_next_with(
-        &mut self,
-        carry: Option<Repeated>,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<(), AppendError<F::Error>> {
-        let sequence = self.newest.sequence.saturating_add(1);
-        let mut carry = carry;
-        for attempt in 0..OPEN_ATTEMPTS {
-            let number = match self.prepared {
-                Prepared::Fresh => 0,
-                _ => match self.untouched_place(sequence, scratch).await? {
-                    Some(number) => number,
-                    None => {
-                        self.erase_and_prepare(sequence, scratch).await.map_err(AppendError::Storage)?;
-                        0
-                    }
-                },
-            };
-            self.prepared = Prepared::Found;
-            if number > 0 {
-                let place = open_place(&self.medium.region, number).unwrap_or_default();
-                self.mark(self.medium.region.sector_at(sequence), place).await?;
-            }
-            // What is carried over may read differently from one time to the next, or not at all any more. Then its
-            // positions stay without events.
-            if let Some(last) = carry {
-                if attempt > OPEN_PLACES || !self.still_reads(&last, self.newest.sequence, scratch).await? {
-                    self.lose_last(self.newest.next(), scratch).await?;
-                    carry = None;
-                }
-            }
-            if let Some(frame) = self.write_opened(sequence, number, carry, scratch).await? {
-                self.enter(sequence, carry, frame);
-                return Ok(());
-            }
-        }
-        self.state = State::Interrupted;
-        Err(AppendError::Full { held_by: HeldBy::Wear })
+    /// What says that the sector with this sequence number is going to be erased, and what is lost by it; `None` if it
+    /// cannot be said in the newest sector.
+    fn announcement(&self, next: u32) -> Option<(Head, Option<Head>, usize)> {
+        let region = self.medium.region;
+        let erase = Head::Erase { ahead: next.saturating_sub(self.newest.sequence) };
+        let lost = self.lost_still_asked_for().map(|(first, count)| Head::Lost { first, count });
+        let entries = erase.len(lost.map(|_| 0)).saturating_add(lost.map_or(0, |lost| lost.len(None)));
+        let end = self.newest.offset.saturating_add(u32::try_from(frame_len(entries)).unwrap_or(u32::MAX));
+        let fits = !self.newest.torn && !self.newest.closed && region.words(end) <= region.sector;
+        fits.then_some((erase, lost, entries))
     }
 
-    /// Starts the newest sector anew, when it holds nothing but snapshots and what a header holds: its room was used
-    /// up by power cuts, and there is no other sector.
+    /// Says in the newest sector that another one is going to be erased, and what is lost by it, if there is room.
     ///
-    /// Nothing is lost, as no history has been let go for these snapshots yet; but if power fails in between, moves
-    /// of trackers that only this sector knows of are forgotten.
-    pub(crate) async fn start_anew(&mut self, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
-        let (sequence, sector, seed) = (self.newest.sequence, self.newest.sector, self.newest.seed);
-        let mut opened = None;
-        for _ in 0..DOUBTS {
-            scratch.bytes_mut(); // read it anew
-            opened = self.opened(self.identity, sequence, scratch).await?;
-            if opened.is_some() {
-                break;
-            }
-        }
-        let Some(opened) = opened else { return Err(AppendError::Full { held_by: HeldBy::Wear }) };
-        // What the header carries over from the sector before is kept in the buffer meanwhile.
-        let mut entries = opened.frame.entries;
-        while let Some(parsed) = self.medium.entry(sector, entries, opened.frame.end, scratch).await? {
-            if !matches!(parsed.head, Head::Open { .. } | Head::Track { .. }) {
-                break;
-            }
-            entries = entries.saturating_add(parsed.head_len);
-        }
-        let len = opened.frame.end.saturating_sub(entries);
-        let from = sector.saturating_add(entries);
-        if len > 0 {
-            let limit = sector.saturating_add(self.medium.region.sector);
-            self.medium.window(from, len, limit, scratch).await?;
-        }
-        let held = self.medium.held(from, from.saturating_add(len), scratch).unwrap_or_default();
-        let carried = scratch.bytes().get(held).unwrap_or_default();
-        let erases = self.wear.max(1);
-        self.erase_as(sequence, erases).await.map_err(AppendError::Storage)?;
-        let mut bytes = [0; OPEN_STRIDE as usize];
-        let open = Head::Open { base: self.newest.base, genesis: self.newest.genesis, moment: self.moment };
-        let head_len = self.encode_opened(open, !carried.is_empty(), carried.len(), &mut bytes);
-        let head = bytes.get(4..head_len).unwrap_or_default();
-        let place = open_place(&self.medium.region, 0).unwrap_or_default();
-        let total = head.len().saturating_add(carried.len());
-        let mut pour = Pour::into_checksum(seed, place, total);
-        self.medium.pour(&mut pour, head).await?;
-        self.medium.pour(&mut pour, carried).await?;
-        let mut pour = Pour::into_flash(sector.saturating_add(place), pour.checksum(), total);
-        self.state = State::Interrupted;
-        self.medium.pour(&mut pour, head).await?;
-        self.medium.pour(&mut pour, carried).await?;
-        self.medium.drain(&mut pour).await?;
-        self.state = State::Mounted;
-        let end = place.saturating_add(u32::try_from(head_len.saturating_add(carried.len())).unwrap_or_default());
-        self.newest.offset = self.medium.region.words(end);
-        self.newest.last = Some(Frame { at: place, entries: place, end, ordinal: 0, filling: 0 });
-        self.newest.slots = 0;
-        self.newest.torn = false;
-        self.streams.clear();
-        self.reader.forget();
-        self.chase = None;
-        self.restarted = true;
+    /// So the next mount knows that it may not have been erased in full, and what was in it is not shown any more.
+    async fn announce(&mut self, next: u32) -> Result<(), AppendError<F::Error>> {
+        let Some((erase, lost, entries)) = self.announcement(next) else { return Ok(()) };
+        let mut bytes = [0xFF; ANNOUNCEMENT_BYTES];
+        let [ordinal, ..] = self.newest.events.to_le_bytes();
+        let mut out = ByteWriter::new(&mut bytes);
+        let _ = write_head(entries, ordinal, &mut out).and_then(|()| erase.write(lost.map(|_| 0), &mut out));
+        let _ = lost.and_then(|lost| lost.write(None, &mut out));
+        self.write_small(bytes, frame_len(entries)).await?;
+        self.announced = self.announced.max(next);
         Ok(())
     }
 
-    /// The position of the first event of the sector to be opened.
-    fn base_with(&self, carry: Option<Repeated>) -> Position {
-        // What was lost at the end belongs to the new sector, so that the old one ends before it.
-        let next = Position(self.newest.next().0.saturating_sub(u64::from(self.newest.lost)));
-        carry.map_or(next, |carry| carry.first)
-    }
-
-    /// Takes up the sector that this frame has opened.
-    fn enter(&mut self, sequence: u32, carry: Option<Repeated>, frame: Frame) {
-        let base = self.base_with(carry);
-        let carried = carry.map_or(0, |carry| carry.events);
-        // Positions that were seen, and whose events then were lost, come in between.
-        let events = u32::try_from(self.newest.next().since(base)).unwrap_or(u32::MAX);
-        let region = self.medium.region;
-        self.newest = Newest {
-            sequence,
-            seed: sector_seed(self.identity.log, self.identity.epoch, sequence),
-            sector: region.sector_at(sequence),
-            base,
-            genesis: self.newest.genesis,
-            offset: region.words(frame.end),
-            events,
-            carried,
-            lost: events.saturating_sub(carried),
-            stored: false,
-            slots: 0,
-            torn: false,
-            closed: false,
-            last: Some(frame),
-        };
-        self.prepared = Prepared::No;
-        self.streams.clear_slots();
-        if carry.is_some() {
-            // Where its streams appeared last has changed: it is looked up when it is needed.
-            self.streams.clear();
-        }
-    }
-
-    /// The first place for the second part of the header, of a sector found prepared, at which no try can have been
-    /// made: the word behind the last one tried may read as erased and not be.
-    async fn untouched_place(
+    /// Writes a frame without events behind the newest; there is room for it.
+    pub(crate) async fn write_small(
         &mut self,
-        sequence: u32,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<Option<u32>, ReadError<F::Error>> {
-        let sector = self.medium.region.sector_at(sequence);
-        let (first, end) = (open_place(&self.medium.region, 0).unwrap_or_default(), self.medium.region.sector);
-        let seen = self.medium.programmed_end(sector, first, end, scratch).await?;
-        let tried = seen.saturating_add(self.medium.region.word);
-        for number in 1..OPEN_PLACES {
-            let start =
-                open_place(&self.medium.region, number).and_then(|place| place.checked_sub(self.medium.region.marks()));
-            if start.is_some_and(|start| start >= tried) {
-                return Ok(Some(number));
-            }
+        mut bytes: [u8; ANNOUNCEMENT_BYTES],
+        len: usize,
+    ) -> Result<(), AppendError<F::Error>> {
+        let place = self.newest.offset;
+        let Some(padded) = finish(&self.medium.region, self.newest.seed, place, len, &mut bytes) else {
+            return Ok(());
+        };
+        self.state = State::Interrupted;
+        let at = self.newest.sector.saturating_add(place);
+        self.medium.write(at, bytes.get(..padded).unwrap_or_default()).await.map_err(AppendError::Storage)?;
+        self.state = State::Mounted;
+        let [ordinal, ..] = self.newest.events.to_le_bytes();
+        let end = place.saturating_add(u32::try_from(len).unwrap_or_default());
+        self.newest.offset = self.medium.region.words(end);
+        self.newest.last = Some(Frame { at: place, entries: place, end, ordinal, filling: 0 });
+        Ok(())
+    }
+
+    /// How many bytes at the end of the newest sector are kept for saying that the next one is going to be erased.
+    pub(crate) fn kept_for_announcing(&self) -> u32 {
+        if self.announced > self.newest.sequence || self.prepared != Prepared::No {
+            return 0;
         }
-        Ok(None)
+        match self.retention {
+            Retention::OverwriteOldest(_) => self.medium.region.words(32),
+            _ => self.medium.region.words(9),
+        }
+    }
+
+    /// What was overwritten though it was still asked for, as long as it is.
+    pub(crate) fn lost_still_asked_for(&self) -> Option<(Position, u64)> {
+        let (first, count) = self.overwritten;
+        let Retention::OverwriteOldest(asking) = self.retention else { return None };
+        let last = first.plus(count).previous();
+        (count > 0 && asking.iter().any(|tracker| self.trackers.get(*tracker) < last)).then_some((first, count))
     }
 
     /// Lets the oldest sector go, if nothing needs it any more. Only memory changes: the sector is erased when it is
     /// prepared.
     pub(crate) async fn let_go(&mut self, scratch: &mut Scratch<'_>) -> Result<Hold, AppendError<F::Error>> {
-        let (sequence, _) = self.oldest;
+        let (sequence, base) = self.oldest;
         if sequence >= self.newest.sequence {
             return Ok(Hold::By(HeldBy::Policy));
         }
         let next = self.first_opened_after(sequence, scratch).await?;
         let last = next.1.previous();
         self.oldest_last = last;
+        let behind = |trackers: &'static [Tracker]| {
+            trackers.iter().copied().min_by_key(|tracker| self.trackers.get(*tracker)).filter(|tracker| {
+                self.trackers.get(*tracker) < last
+            })
+        };
+        let mut lost = None;
         match self.retention {
-            Retention::Refuse => return Ok(Hold::By(HeldBy::Policy)),
+            Retention::Refuse if last >= base => return Ok(Hold::By(HeldBy::Policy)),
+            Retention::Refuse => {}
             Retention::OverwriteAcknowledged(required) => {
-                if let Some(behind) = required.iter().find(|tracker| self.trackers.get(**tracker) < last) {
-                    return Ok(Hold::By(HeldBy::Tracker(*behind)));
+                if let Some(tracker) = behind(required).filter(|_| !sabotage::is_on(Break::Retention)) {
+                    return Ok(Hold::By(HeldBy::Tracker(tracker)));
                 }
             }
+            Retention::OverwriteOldest(asking) => lost = behind(asking).map(|tracker| self.trackers.get(tracker)),
         }
         if let Some(held) = self.unreplaced(sequence, scratch).await? {
             return Ok(Hold::By(held));
+        }
+        if let Some(seen) = lost {
+            let (first, count) = self.overwritten;
+            let from = if count > 0 && first > seen { first } else { seen.next().max(base) };
+            self.overwritten = (from, last.next().since(from));
         }
         self.oldest = next;
         self.pressed = false;
@@ -414,9 +248,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok((self.newest.sequence, self.newest.base))
     }
 
-    /// How many sectors could hold records if the next one were opened now.
+    /// How many sectors could hold records if the next one were opened now, those set aside and as many as may have to
+    /// be set aside next included.
     pub(crate) fn sectors_used_after_opening(&self) -> u32 {
-        self.newest.sequence.saturating_add(2).saturating_sub(self.oldest.0)
+        self.next.saturating_add(1).saturating_sub(self.oldest.0).saturating_add(self.aside)
     }
 
     /// One step of upkeep.
@@ -426,6 +261,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     pub(crate) async fn one_step(&mut self, scratch: &mut Scratch<'_>) -> Result<Upkeep, AppendError<F::Error>> {
         self.settle(scratch).await?;
         if self.prepared == Prepared::No {
+            if self.newest.torn || self.newest.closed {
+                self.secure(scratch).await?;
+            }
             return Ok(match self.prepare_next(scratch).await? {
                 Hold::Nothing => Upkeep::Worked,
                 hold => self.upkeep_of(hold),

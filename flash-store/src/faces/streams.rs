@@ -161,7 +161,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         let Follow { kind, schema, version, slot, .. } = follow;
         let slot = if appeared == Some(newest) { slot } else { None };
-        Ok(Known { stream, version, appeared, kind, schema, slot, used: 0 })
+        Ok(Known { stream, version, appeared, kind, schema, snapshot: None, slot, used: 0 })
     }
 
     /// Follows a stream through one sector to its end; answers its last snapshot there, up to version `at_most`.

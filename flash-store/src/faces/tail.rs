@@ -19,7 +19,7 @@ use evenkeel_core::bytes::ByteWriter;
 use evenkeel_core::error::{AppendError, ReadError};
 use evenkeel_core::scratch::Scratch;
 
-use super::flash_log::{FlashLog, State};
+use super::flash_log::{FlashLog, Prepared, State};
 use super::mount::{OPEN_PLACES, open_place};
 use super::pour::Pour;
 use super::sectors::Hold;
@@ -68,6 +68,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             return Ok(());
         };
         let opens = (0..OPEN_PLACES).any(|number| open_place(&self.medium.region, number) == Some(last.at));
+        scratch.bytes_mut(); // read it anew
         if opens && self.read_again(last, scratch).await?.is_none() {
             self.lose_last(self.newest.next(), scratch).await?;
         }
@@ -103,15 +104,30 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut last = None;
         for _ in 0..TRIES {
             let frontier = self.newest.offset;
-            let free = self.untouched_behind(frontier, scratch).await?;
+            let (shows, free) = self.untouched_behind(frontier, scratch).await?;
             last = self.newest.last;
-            let read = match last {
+            let mut read = match last {
                 Some(frame) => self.read_again(frame, scratch).await?,
                 None => None,
             };
             if last.is_some() && read.is_none() {
                 self.lose_last(counted, scratch).await?;
                 continue;
+            }
+            // Where something shows that does not verify, another start may have been cut off, or may come to read well
+            // later: the next sector is the place without any doubt.
+            let movable = shows && self.prepared != Prepared::No && read.is_some_and(|last| last.nameable && !last.opens);
+            if movable {
+                if self.next_is_spare(scratch).await? {
+                    break;
+                }
+                read = match last {
+                    Some(frame) => self.read_again(frame, scratch).await?,
+                    None => None,
+                };
+                if read.is_none() {
+                    continue;
+                }
             }
             // From here to the checksum of the copy nothing else is read: what was verified is what is copied.
             let written = match read {
@@ -176,24 +192,47 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(())
     }
 
-    /// Where, behind its marks, the next start goes: at the first step of a fixed grid behind the frontier at which
-    /// nothing shows. The grid depends on nothing that may read differently at the next mount, so that two starts never
-    /// meet half way; a step is as long as a frame cut off at the frontier can be without being seen.
+    /// Whether anything shows behind the frontier, and where, behind its marks, a new start goes.
     ///
-    /// Behind a frame that claims to be longer than that nothing is written in this sector.
-    async fn untouched_behind(&mut self, frontier: u32, scratch: &mut Scratch<'_>) -> Result<u32, ReadError<F::Error>> {
+    /// If nothing shows, at most one word (or page) can have been begun there, and at most the first mark of a start
+    /// before this one: this start's marks come to lie on it, or it lies behind the frontier by less than the leap.
+    async fn untouched_behind(
+        &mut self,
+        frontier: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(bool, u32), ReadError<F::Error>> {
         let (region, sector) = (self.medium.region, self.newest.sector);
-        let leap = region.leap();
-        let seen = self.medium.programmed_end(sector, frontier, region.sector, scratch).await?;
-        let reach = self.medium.reach(sector, frontier, scratch).await?;
-        let mut start = align_up(frontier.saturating_add(leap), region.page.max(region.word));
-        if reach > start {
-            return Ok(region.sector);
+        if let Some(last) = self.newest.last.filter(|last| last.at < frontier) {
+            // The last frame is read again right after: one reading may do for both.
+            let end = frontier.saturating_add(region.quiet()).min(region.sector);
+            let span = end.saturating_sub(last.at);
+            scratch.bytes_mut(); // read it anew
+            if span <= self.medium.most_held(sector.saturating_add(last.at), scratch) {
+                let limit = sector.saturating_add(region.sector);
+                self.medium.window(sector.saturating_add(last.at), span, limit, scratch).await?;
+            }
         }
-        while start < seen {
-            start = start.saturating_add(align_up(leap, region.page.max(region.word)));
+        let is_place = |at: u32| (0..OPEN_PLACES).any(|number| open_place(&region, number) == Some(at));
+        let seen = match self.newest.last {
+            // Where the header is written once more is further off.
+            Some(last) if is_place(last.at) => {
+                self.medium.programmed_end(sector, frontier, region.sector, scratch).await?
+            }
+            _ => self.medium.written_end(sector, frontier, region.sector, scratch).await?,
+        };
+        let page = region.page.max(region.word);
+        let behind = if seen > frontier { seen.saturating_add(region.word) } else { frontier };
+        let start = align_up(behind.saturating_add(region.leap()), page);
+        Ok((seen > frontier, start.saturating_add(region.marks())))
+    }
+
+    /// Whether the next sector can be opened without taking the last one that is free.
+    async fn next_is_spare(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, AppendError<F::Error>> {
+        let sectors = self.medium.region.sectors;
+        if self.sectors_used_after_opening() < sectors {
+            return Ok(true);
         }
-        Ok(start.saturating_add(region.marks()))
+        Ok(self.let_go(scratch).await? == Hold::Nothing && self.sectors_used_after_opening() < sectors)
     }
 
     /// Whether a frame to be repeated can still be read; if so it is in the buffer now, as far as that reaches.
@@ -213,7 +252,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(false)
     }
 
-    /// Reads the last frame again, in some tries; it is in the buffer then, as far as that reaches.
+    /// Verifies the last frame again, in some tries; it is in the buffer then, as far as that reaches.
     pub(crate) async fn read_again(
         &mut self,
         last: Frame,
@@ -221,10 +260,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<Option<Repeated>, ReadError<F::Error>> {
         let (sector, seed) = (self.newest.sector, self.newest.seed);
         for _ in 0..TRIES {
-            scratch.bytes_mut(); // read it anew
             if let Some(frame) = self.medium.frame(sector, seed, last.at, scratch).await? {
                 return Ok(Some(self.repeatable(sector, frame, scratch).await?));
             }
+            scratch.bytes_mut(); // read it anew
         }
         Ok(None)
     }

@@ -27,6 +27,8 @@ pub(crate) struct Walk {
     pub(crate) last: Option<Frame>,
     /// Whether the frame come through last was (a try of) the second part of the sector's header.
     behind_header: bool,
+    /// How many events that frame has shown so far, those repeated from an earlier one included.
+    pub(crate) in_frame: u32,
     frame: Option<Frame>,
     ahead: Option<Frame>,
     at: u32,
@@ -63,6 +65,7 @@ impl Walk {
             ordinal: 0,
             last: None,
             behind_header: false,
+            in_frame: 0,
             frame: None,
             ahead: None,
             at: 0,
@@ -101,6 +104,7 @@ impl<F: NorFlash> Medium<F> {
             walk.at = start.saturating_add(payload_len);
             let ordinal = walk.ordinal;
             if head.is_event() {
+                walk.in_frame = walk.in_frame.saturating_add(1);
                 if walk.repeated > 0 {
                     walk.repeated = walk.repeated.saturating_sub(1);
                     continue;
@@ -187,6 +191,7 @@ impl<F: NorFlash> Medium<F> {
             walk.repeated = 0;
             walk.ordinal = walk.ordinal.saturating_add(u32::from(ahead));
         }
+        walk.in_frame = 0;
         walk.frame = Some(frame);
         walk.last = Some(frame);
         walk.at = frame.entries;
@@ -280,9 +285,9 @@ impl<F: NorFlash> Medium<F> {
         }
     }
 
-    /// Where what was written behind `at` ends, as far as erased stretches tell: one that is longer than what an
-    /// unclean stop can leave between two frames is the end.
-    async fn written_end(
+    /// Where what was written from `at` on ends, as far as a length there and erased stretches tell: one that is longer
+    /// than what an unclean stop can leave between two frames is the end.
+    pub(crate) async fn written_end(
         &mut self,
         sector: u32,
         at: u32,
@@ -290,7 +295,9 @@ impl<F: NorFlash> Medium<F> {
         scratch: &mut Scratch<'_>,
     ) -> Result<u32, ReadError<F::Error>> {
         let quiet = self.region.quiet();
-        let mut seen = at;
+        // What was begun here may end in bytes that look erased: its length, if that was written, tells how far it goes.
+        let begun = self.claim(sector, at, scratch).await?;
+        let mut seen = begun.map_or(at, |claim| self.region.words(claim.end));
         while seen < end {
             let next = self.programmed_end(sector, seen, seen.saturating_add(quiet), scratch).await?;
             if next <= seen {
@@ -400,18 +407,6 @@ impl<F: NorFlash> Medium<F> {
         let [expected, ..] = walk.ordinal.to_le_bytes();
         let ahead = bytes.first().map_or(0, |ordinal| ordinal.wrapping_sub(expected));
         Ok(ahead < LIKELY_EVENTS || ahead.wrapping_neg() < LIKELY_EVENTS)
-    }
-
-    /// How far the frame that was begun at `at` may have reached, as far as it can be told: up to the end that it
-    /// claims, if it claims one.
-    pub(crate) async fn reach(
-        &mut self,
-        sector: u32,
-        at: u32,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<u32, ReadError<F::Error>> {
-        let claim = self.claim(sector, at, scratch).await?;
-        Ok(claim.map_or(at, |claim| self.region.words(claim.end)))
     }
 
     /// Whether all bytes of the sector from `from` up to `to` (or its end) read as erased.

@@ -10,16 +10,20 @@
 //! | tag | entry | fields | payload |
 //! | --- | --- | --- | --- |
 //! | 0x00..=0x5F | event of the stream with this slot | version u8 (lowest byte) | event |
-//! | 0x60 | event that introduces a stream | slot u8, identity | event |
-//! | 0x61 | event of a stream without slot | identity | event |
-//! | 0x62 | snapshot | identity | state |
-//! | 0x63 | tracker | tracker u8, position varint | |
-//! | 0x64 | OPEN: the second part of the sector's header | base varint, genesis varint, boot varint, tick varint | |
-//! | 0x65 | RESUME: goes on after an unclean stop | frontier varint | |
-//! | 0x66 | CLOSE: a clean stop | | |
+//! | 0x60 + f | event that introduces a stream | slot u8, identity | event |
+//! | 0x64 + f | event of a stream without slot | identity | event |
+//! | 0x68 + f | snapshot | identity | state |
+//! | 0x6C | tracker | tracker u8, position varint | |
+//! | 0x6D | OPEN: the second part of the sector's header | base varint, genesis varint, boot varint, tick varint | |
+//! | 0x6E | RESUME: goes on after an unclean stop | frontier varint | |
+//! | 0x6F | CLOSE: a clean stop | | |
+//! | 0x70 | ERASE: a sector is going to be erased | ahead varint | |
+//! | 0x71 | LOST: events overwritten that were still asked for | first varint, count varint | |
+//! | 0x72 | DIGEST of the streams of the sector before | back varint | Bloom filter of 1, 2, 4 or 8 bytes |
 //!
-//! `identity = kind u8, schema u8, stream varint, version varint, back varint`; `back` of a stream's first entry in a
-//! sector tells how many sectors back to look for the entries before it, 0 if there are none.
+//! `identity = kind u8, schema u8 (if f has bit 0; else 0), stream varint, version varint, back varint (if f has bit 1;
+//! else 1)`; `back` of a stream's first entry in a sector tells how many sectors back to look for the entries before it,
+//! 0 if there are none.
 
 use evenkeel_core::bytes::{ByteReader, ByteWriter, varint_len};
 use evenkeel_core::{Kind, Moment, Position, StreamId, Tracker, Version};
@@ -27,13 +31,22 @@ use evenkeel_core::{Kind, Moment, Position, StreamId, Tracker, Version};
 /// How many streams of a sector can have a slot.
 pub(crate) const SLOTS: u8 = 0x60;
 const INTRODUCTION: u8 = 0x60;
-const INLINE: u8 = 0x61;
-const SNAPSHOT: u8 = 0x62;
-const TRACK: u8 = 0x63;
-const OPEN: u8 = 0x64;
-const RESUME: u8 = 0x65;
-const CLOSE: u8 = 0x66;
+const INLINE: u8 = 0x64;
+const SNAPSHOT: u8 = 0x68;
+const TRACK: u8 = 0x6C;
+const OPEN: u8 = 0x6D;
+const RESUME: u8 = 0x6E;
+const CLOSE: u8 = 0x6F;
+const ERASE: u8 = 0x70;
+const LOST: u8 = 0x71;
+const DIGEST: u8 = 0x72;
 const MORE: u8 = 0x80;
+
+/// Of the tag of an entry with an identity: it tells a schema that is not 0.
+const TELLS_SCHEMA: u8 = 1;
+/// Of the tag of an entry with an identity: it tells how far back, which is not 1.
+const TELLS_BACK: u8 = 2;
+const TELLS: u8 = TELLS_SCHEMA | TELLS_BACK;
 
 /// The most bytes of an entry before its payload.
 pub(crate) const HEAD_BYTES: usize = 32;
@@ -59,6 +72,12 @@ pub(crate) enum Head {
     Open { base: Position, genesis: u32, moment: Moment },
     Resume { frontier: u32 },
     Close,
+    /// The sector that is to be opened so many after this one is going to be erased for it.
+    Erase { ahead: u32 },
+    /// So many events from this position on were overwritten though they were still asked for.
+    Lost { first: Position, count: u64 },
+    /// A Bloom filter of the streams of the sector that was the newest before this one, so many before it.
+    Digest { back: u32 },
 }
 
 /// An entry's head as found: with how many bytes it has and how many its payload.
@@ -76,7 +95,7 @@ impl Head {
     }
 
     fn has_payload(&self) -> bool {
-        self.is_event() || matches!(self, Self::Snapshot { .. })
+        self.is_event() || matches!(self, Self::Snapshot { .. } | Self::Digest { .. })
     }
 
     /// How many bytes [`write`](Self::write) takes.
@@ -90,6 +109,9 @@ impl Head {
                 .iter()
                 .fold(0_usize, |sum, number| sum.saturating_add(varint_len(*number))),
             Self::Resume { frontier } => varint_len(u64::from(*frontier)),
+            Self::Erase { ahead } => varint_len(u64::from(*ahead)),
+            Self::Lost { first, count } => varint_len(first.0).saturating_add(varint_len(*count)),
+            Self::Digest { back } => varint_len(u64::from(*back)),
             Self::Close => 0,
         };
         let length = match more {
@@ -105,15 +127,15 @@ impl Head {
         match self {
             Self::Event { slot, version_low } => out.slice(&[slot | flag, *version_low])?,
             Self::Introduction { slot, named } => {
-                out.slice(&[INTRODUCTION | flag, *slot])?;
+                out.slice(&[INTRODUCTION | named.tells() | flag, *slot])?;
                 named.write(out)?;
             }
             Self::Inline { named } => {
-                out.u8(INLINE | flag)?;
+                out.u8(INLINE | named.tells() | flag)?;
                 named.write(out)?;
             }
             Self::Snapshot { named } => {
-                out.u8(SNAPSHOT | flag)?;
+                out.u8(SNAPSHOT | named.tells() | flag)?;
                 named.write(out)?;
             }
             Self::Track { tracker, position } => {
@@ -132,6 +154,19 @@ impl Head {
                 out.varint(u64::from(*frontier))?;
             }
             Self::Close => out.u8(CLOSE | flag)?,
+            Self::Erase { ahead } => {
+                out.u8(ERASE | flag)?;
+                out.varint(u64::from(*ahead))?;
+            }
+            Self::Lost { first, count } => {
+                out.u8(LOST | flag)?;
+                out.varint(first.0)?;
+                out.varint(*count)?;
+            }
+            Self::Digest { back } => {
+                out.u8(DIGEST | flag)?;
+                out.varint(u64::from(*back))?;
+            }
         }
         match more {
             Some(payload) if self.has_payload() => out.varint(payload as u64),
@@ -147,9 +182,11 @@ impl Head {
         let (more, tag) = (tag & MORE != 0, tag & !MORE);
         let head = match tag {
             slot if slot < SLOTS => Self::Event { slot, version_low: input.u8()? },
-            INTRODUCTION => Self::Introduction { slot: input.u8()?, named: Named::read(&mut input)? },
-            INLINE => Self::Inline { named: Named::read(&mut input)? },
-            SNAPSHOT => Self::Snapshot { named: Named::read(&mut input)? },
+            tag if tag & !TELLS == INTRODUCTION => {
+                Self::Introduction { slot: input.u8()?, named: Named::read(tag, &mut input)? }
+            }
+            tag if tag & !TELLS == INLINE => Self::Inline { named: Named::read(tag, &mut input)? },
+            tag if tag & !TELLS == SNAPSHOT => Self::Snapshot { named: Named::read(tag, &mut input)? },
             TRACK => Self::Track { tracker: Tracker(input.u8()?), position: Position(input.varint()?) },
             OPEN => Self::Open {
                 base: Position(input.varint()?),
@@ -158,6 +195,9 @@ impl Head {
             },
             RESUME => Self::Resume { frontier: u32::try_from(input.varint()?).ok()? },
             CLOSE => Self::Close,
+            ERASE => Self::Erase { ahead: u32::try_from(input.varint()?).ok()? },
+            LOST => Self::Lost { first: Position(input.varint()?), count: input.varint()? },
+            DIGEST => Self::Digest { back: u32::try_from(input.varint()?).ok()? },
             _ => return None,
         };
         let told = match (head.has_payload(), more) {
@@ -173,25 +213,41 @@ impl Head {
 }
 
 impl Named {
+    /// Which fields the tag says that there are.
+    fn tells(&self) -> u8 {
+        let schema = if self.schema == 0 { 0 } else { TELLS_SCHEMA };
+        let back = if self.back == 1 { 0 } else { TELLS_BACK };
+        schema | back
+    }
+
     fn len(&self) -> usize {
-        2_usize
+        let back = if self.back == 1 { 0 } else { varint_len(u64::from(self.back)) };
+        usize::from(self.schema != 0)
+            .saturating_add(1)
             .saturating_add(varint_len(self.stream.0))
             .saturating_add(varint_len(u64::from(self.version.0)))
-            .saturating_add(varint_len(u64::from(self.back)))
+            .saturating_add(back)
     }
 
     fn write(&self, out: &mut ByteWriter<'_>) -> Option<()> {
-        out.slice(&[self.kind.0, self.schema])?;
+        out.u8(self.kind.0)?;
+        if self.schema != 0 {
+            out.u8(self.schema)?;
+        }
         out.varint(self.stream.0)?;
         out.varint(u64::from(self.version.0))?;
-        out.varint(u64::from(self.back))
+        match self.back {
+            1 => Some(()),
+            back => out.varint(u64::from(back)),
+        }
     }
 
-    fn read(input: &mut ByteReader<'_>) -> Option<Self> {
-        let (kind, schema) = (Kind(input.u8()?), input.u8()?);
+    fn read(tag: u8, input: &mut ByteReader<'_>) -> Option<Self> {
+        let kind = Kind(input.u8()?);
+        let schema = if tag & TELLS_SCHEMA == 0 { 0 } else { input.u8()? };
         let stream = StreamId(input.varint()?);
         let version = Version(u32::try_from(input.varint()?).ok()?);
-        let back = u32::try_from(input.varint()?).ok()?;
+        let back = if tag & TELLS_BACK == 0 { 1 } else { u32::try_from(input.varint()?).ok()? };
         Some(Self { kind, schema, stream, version, back })
     }
 }
@@ -206,8 +262,15 @@ mod tests {
         vec![
             Head::Event { slot: 95, version_low: 255 },
             Head::Introduction { slot: 95, named },
+            Head::Introduction { slot: 0, named: Named { back: 1, ..named } },
+            Head::Introduction { slot: 0, named: Named { schema: 0, ..named } },
             Head::Inline { named },
+            Head::Inline { named: Named { schema: 0, back: 1, ..named } },
             Head::Snapshot { named },
+            Head::Snapshot { named: Named { schema: 0, back: 0, ..named } },
+            Head::Erase { ahead: 4096 },
+            Head::Lost { first: Position(u64::MAX), count: u64::MAX },
+            Head::Digest { back: 2 },
             Head::Track { tracker: Tracker(255), position: Position(u64::MAX) },
             Head::Open { base: Position(1), genesis: 64, moment: Moment { boot: u32::MAX, tick: u64::MAX } },
             Head::Resume { frontier: 131_072 },

@@ -11,7 +11,7 @@ pub(crate) const VERSION: u8 = 1;
 const MAGIC: [u8; 2] = *b"EK";
 
 /// Bytes of a prepared header before it is padded to whole words.
-pub(crate) const PREPARED_BYTES: usize = 32;
+pub(crate) const PREPARED_BYTES: usize = 28;
 
 /// Which log a sector belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,8 +56,9 @@ pub(crate) enum Found {
 }
 
 impl Prepared {
-    pub(crate) fn encode(&self, region: &Region) -> [u8; PREPARED_BYTES] {
-        let mut bytes = [0xFF; PREPARED_BYTES];
+    /// The header, padded with FF to whole words of every size.
+    pub(crate) fn encode(&self, region: &Region) -> [u8; 32] {
+        let mut bytes = [0xFF; 32];
         let mut out = ByteWriter::new(&mut bytes);
         let _ = self.write(region, &mut out);
         let mut crc = Checksum::unseeded();

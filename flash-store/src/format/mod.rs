@@ -14,6 +14,7 @@
 //! another life, or shifted, never verify.
 
 pub(crate) mod checksum;
+pub(crate) mod digest;
 pub(crate) mod entry;
 pub(crate) mod frame;
 pub(crate) mod header;
