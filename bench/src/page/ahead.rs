@@ -8,8 +8,8 @@ use crate::report::{Figure, Report};
 const OURS: &str = "evenkeel";
 /// More of these is better; of all others less is.
 const MORE_IS_BETTER: [&str; 2] = ["lifetime_events", "events"];
-/// These tell what was there, not how well it was done.
-const NEUTRAL: [&str; 2] = ["sectors_holding", "section_bytes"];
+/// These tell what was there, not how well it was done, or are part of another.
+const NEUTRAL: [&str; 3] = ["sectors_holding", "section_bytes", "mount_reads"];
 
 /// A line for each workload and metric in which some peer does better than Evenkeel anywhere.
 pub(super) fn ahead(report: &Report) -> String {

@@ -41,7 +41,7 @@ const METHOD: &str = "\
 - The append workloads start three sectors short of full, so that soon the oldest events give way. All that is written
   counts: for Evenkeel also sector headers, snapshots (16 bytes of state for each stream, when the oldest sector needs
   them), an acknowledgement after every 256 events, and what upkeep writes, which is called after every 8.
-  `write_calls_in_append`, `reads_per_event` and `erases_in_append` are of the calls of append alone,
+  `write_calls_in_append` (for each call), `reads_per_event` and `erases_in_append` are of the calls of append alone,
   `upkeep_reads_per_event` of what is done between them.
 ";
 
@@ -77,13 +77,17 @@ pub fn markdown(report: &Report, scale: Scale) -> String {
     let _ = writeln!(out, "Where three figures are told, they are of payloads of 16, 32 and 64 bytes.\n");
     let _ = writeln!(out, "## Where a peer is ahead\n\n{}", ahead::ahead(report));
     out.push_str(METHOD);
+    let states = scale.cold.first().map_or(0, |(_, fills)| *fills as usize * PLACES);
     let _ = writeln!(
         out,
-        "- Reading and single appends have {SCRATCH} bytes of scratch. `cold` and `cold_closed` are the mean (and worst) \
-         over {} states of the\n  newest sectors, at {PLACES} places of the ring; `mount_reads` is the mounting alone. A ring of 64 \
-         sectors has been gone round once before;\n  larger ones are seen while they are filled for the first time. \
-         `load` and `section` do not count the\n  mounting. Code size comes with the firmware and is not measured here.\n",
-        scale.cold.first().map_or(0, |(_, fills)| *fills as usize * PLACES),
+        "\
+- Reading and single appends have {SCRATCH} bytes of scratch, batches 2048.
+- `cold` and `cold_closed` are the mean and worst over {states} states of the newest sectors, at {PLACES} places of the
+  ring. A ring of 64 sectors has been gone round once before; larger ones are seen while they are filled for the first
+  time. `reads` are of mounting and appending together; a queue mounts when it is first used.
+- `load` and `section` do not count the mounting.
+- Code size comes with the firmware and is not measured here.
+"
     );
     out.push_str("## Results\n");
     for workload in Workload::ALL {
@@ -94,8 +98,9 @@ pub fn markdown(report: &Report, scale: Scale) -> String {
     let (slot, rest) = evenkeel_ram_split();
     let _ = writeln!(
         out,
-        "\n**ram**: bytes of a handle with its cache, without the driver of the flash and without lent buffers, on this \
-         64-bit host. Of\n`evenkeel` each of the 16 stream slots takes {slot} and the rest {rest}.\n"
+        "\n**ram**: bytes of a handle with its cache, without the driver of the flash and without lent buffers, on a host \
+         of {} bits.\nOf `evenkeel` each of the 16 stream slots takes {slot} and the rest {rest}.\n",
+        usize::BITS
     );
     out.push_str(&results(report, |place| place.workload == "ram", is_count));
     let _ = writeln!(out, "\n**chips**: durable single appends, one stream, on the geometry and times of real chips\n");
@@ -138,4 +143,27 @@ fn is_count(figure: &Figure) -> bool {
 pub fn lines(report: &Report) -> Vec<String> {
     let table = results(report, |_| true, is_count);
     table.lines().skip(2).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systems::Which;
+
+    #[test]
+    fn a_page_without_valgrind_says_so() {
+        let place = Place::new(Which::Evenkeel, "append", 16, 4, 64);
+        let mut report = Report::without(place, "valgrind not installed".to_owned());
+        report.take_in(Report::of(place, vec![("bytes_per_event", 24.0)]));
+        let page = markdown(&report, Scale::QUICK);
+        assert!(page.contains("\nvalgrind not installed\n"), "{page}");
+        assert!(!page.contains("cannot: valgrind"), "{page}");
+    }
+
+    #[test]
+    fn lines_fit_but_for_tables() {
+        let page = markdown(&Report::default(), Scale::FULL);
+        let long: Vec<_> = page.lines().filter(|line| line.len() > 120 && !line.starts_with(['|', '-'])).collect();
+        assert!(long.is_empty(), "{long:?}");
+    }
 }

@@ -109,10 +109,12 @@ pub fn section<const WORD: usize, const BYTES: usize>(work: &Work) -> Figures {
         source.append(&mut *system);
         source.idle(&mut *system);
     }
-    let (mut reads, mut worst, mut read_bytes, mut bytes) = (0, 0, 0, 0);
+    let (mut reads, mut worst, mut read_bytes, mut bytes, mut mounting) = (0, 0, 0, 0, 0);
     for part in 0..POSITIONS {
+        let before = flash.counters();
         let mut fresh = work.open(&flash, false);
         let start = flash.counters();
+        mounting += start.since(&before).reads;
         bytes += fresh.section((part * 2 + 1) * events / (2 * POSITIONS), SCRATCH) as u64;
         let done = flash.counters().since(&start);
         reads += done.reads;
@@ -125,5 +127,6 @@ pub fn section<const WORD: usize, const BYTES: usize>(work: &Work) -> Figures {
         ("reads_worst", worst as f64),
         ("read_bytes", mean(read_bytes)),
         ("section_bytes", mean(bytes)),
+        ("mount_reads", mean(mounting)),
     ]
 }

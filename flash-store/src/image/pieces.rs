@@ -40,7 +40,9 @@ pub struct Pieces<'s, 'a> {
     at: u32,
     stop: u32,
     header: u32,
-    /// Behind the frame told last, if that was a clean stop.
+    /// The frame told last.
+    told: Option<Frame>,
+    /// Behind that frame, if it was a clean stop.
     closed: Option<u32>,
     gap: Option<Piece<'a>>,
     budget: u32,
@@ -79,6 +81,7 @@ impl<'s, 'a> Pieces<'s, 'a> {
             at: 0,
             stop: region.sector,
             header: region.words(u32::try_from(PREPARED_BYTES).unwrap_or(u32::MAX)),
+            told: None,
             closed: None,
             gap: None,
             budget: region.sector.saturating_mul(CHECKED_SECTORS),
@@ -126,7 +129,7 @@ impl<'s, 'a> Pieces<'s, 'a> {
         let (at, start) = (self.entry, self.entry.saturating_add(head_len));
         self.entry = start.saturating_add(payload_len);
         let step = self.next.filter(|(of, step)| counts && of.at == frame.at && step.payload.0 == start);
-        let kind = self.kind_of(&head, step.is_some(), counts);
+        let kind = self.kind_of(&head, step.is_some());
         let position = step.filter(|_| head.is_event()).map(|(_, step)| self.base.plus(u64::from(step.ordinal)));
         let payload = self.bytes(start, payload_len);
         if step.is_some() {
@@ -135,14 +138,13 @@ impl<'s, 'a> Pieces<'s, 'a> {
         Some(Piece::Entry(EntryReport { at, kind, position, counts: step.is_some(), payload }))
     }
 
-    fn kind_of(&mut self, head: &Head, counts: bool, frame_counts: bool) -> EntryKind {
+    fn kind_of(&mut self, head: &Head, counts: bool) -> EntryKind {
         match head {
             Head::Event { slot, version_low } => {
                 let stream = self.directory.get_mut(*slot).map(|listed| {
-                    let version = match (counts, frame_counts) {
-                        // Repeated, and read already.
-                        (false, true) => version_up_to(listed.version, *version_low),
-                        _ => version_after(listed.version, *version_low),
+                    let version = match counts {
+                        true => version_after(listed.version, *version_low),
+                        false => version_near(listed.version, *version_low),
                     };
                     if counts {
                         listed.version = version;
@@ -174,6 +176,7 @@ impl<'s, 'a> Pieces<'s, 'a> {
     /// Begins to tell a frame.
     fn enter(&mut self, frame: Frame, counts: bool) -> Piece<'a> {
         self.frame = Some((frame, counts));
+        self.told = Some(frame);
         self.entry = frame.entries;
         self.at = self.survey.log.medium.region.words(frame.end);
         self.closed = matches!(self.first_head(&frame), Some(Head::Close)).then_some(self.at);
@@ -283,8 +286,24 @@ impl<'s, 'a> Pieces<'s, 'a> {
         let end = last.saturating_add(1);
         let resumed = survey.log.medium.resumed_behind(walk, at, end, &mut survey.scratch).ok().flatten();
         let region = survey.log.medium.region;
-        resumed
-            .is_some_and(|(_, frontier)| frontier <= at || claimed_end.is_some_and(|end| region.words(end) == frontier))
+        let Some((frame, frontier)) = resumed else { return false };
+        if frontier <= at || claimed_end.is_some_and(|end| region.words(end) == frontier) {
+            return true;
+        }
+        // It may resume from a start in between of which nothing is left; what it repeats was the last frame then.
+        self.told.is_some_and(|told| self.own_entries(&told) == self.own_entries(&frame))
+    }
+
+    /// The entries of a frame as bytes, but for that by which it resumes.
+    fn own_entries(&mut self, frame: &Frame) -> &'a [u8] {
+        let survey = &mut *self.survey;
+        let first = survey.log.medium.entry(self.sector, frame.entries, frame.end, &mut survey.scratch).ok().flatten();
+        let skipped = match first {
+            Some(Parsed { head: Head::Resume { .. }, head_len, .. }) => head_len,
+            _ => 0,
+        };
+        let from = frame.entries.saturating_add(skipped);
+        self.bytes(from, frame.end.saturating_sub(from))
     }
 
     /// The frame at `at`, which a mount does not read, if it verifies and ends before `limit`.
@@ -375,8 +394,11 @@ fn named_stream(named: &Named) -> NamedStream {
     NamedStream { stream: StreamId(stream.0), kind, schema, version }
 }
 
-/// The highest version up to `last` whose lowest byte is `low`.
-fn version_up_to(last: Version, low: u8) -> Version {
+/// The version nearest to `last` whose lowest byte is `low`: of an event that was repeated, or is repeated later.
+fn version_near(last: Version, low: u8) -> Version {
     let [lowest, ..] = last.0.to_le_bytes();
-    Version(last.0.saturating_sub(u32::from(lowest.wrapping_sub(low))))
+    match lowest.wrapping_sub(low) {
+        behind @ 0..=0x7F => Version(last.0.saturating_sub(u32::from(behind))),
+        _ => version_after(last, low),
+    }
 }
