@@ -192,7 +192,9 @@ impl Region {
     /// of that has come to read as erased.
     pub(crate) const fn quiet(&self) -> u32 {
         let pages = self.page.saturating_mul(3);
-        self.leap().saturating_add(pages).saturating_add(self.word << 2).saturating_add(8)
+        // A large word may hold all that shows of a long frame.
+        let hidden = if self.word < 8 { 8 } else { 256 };
+        self.leap().saturating_add(pages).saturating_add(self.word << 2).saturating_add(hidden)
     }
 
     /// How many bytes the marks of a new start take.

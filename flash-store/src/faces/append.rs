@@ -83,9 +83,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             return Err(AppendError::TooLarge { bytes: most, limit });
         }
         let mut small = [0; LEAST_SCRATCH as usize];
+        let padding = if ends_erased(batch) { region.word } else { 0 };
         let fits = |log: &Self, len: usize| {
             let end = log.newest.offset.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
-            region.words(end).saturating_add(log.kept_for_announcing()) <= region.sector
+            let end = region.words(end).saturating_add(padding);
+            end.saturating_add(log.kept_for_announcing()) <= region.sector
         };
         self.leave_the_reserve(batch, &mut small).await?;
         let mut len = self.len_of(batch, false);
@@ -273,6 +275,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 
     fn needed(&self, batch: &Batch<'_>, len: usize) -> u32 {
         let padded = self.medium.region.words(u32::try_from(len).unwrap_or(u32::MAX));
+        let padded = padded.saturating_add(self.medium.region.word);
         let table = batch.len().saturating_mul(evenkeel_core::batch::ENTRY_BYTES);
         padded.saturating_add(u32::try_from(table).unwrap_or(u32::MAX))
     }
@@ -314,7 +317,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             self.newest.lost = 0;
         }
         let end = place.saturating_add(count(len));
-        self.newest.last = Some(Frame { at: place, entries: place, end, ordinal, filling: 0 });
+        let next = self.newest.offset;
+        self.newest.last = Some(Frame { at: place, entries: place, end, next, ordinal, filling: 0 });
     }
 
     /// Stops cleanly: the next mount can go on right behind this record. Durable when it returns.
@@ -338,9 +342,20 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let at = self.newest.sector.saturating_add(place);
         self.medium.write(at, bytes.get(..padded).unwrap_or_default()).await.map_err(AppendError::Storage)?;
         self.state = State::Mounted;
-        self.newest.offset = region.words(end);
-        self.newest.last = Some(Frame { at: place, entries: place, end, ordinal, filling: 0 });
+        let next = region.words(end);
+        self.newest.offset = next;
+        self.newest.last = Some(Frame { at: place, entries: place, end, next, ordinal, filling: 0 });
         Ok(())
+    }
+}
+
+/// Whether the last word of the frame may look erased, so that one more is needed.
+fn ends_erased(batch: &mut Batch<'_>) -> bool {
+    let Some(last) = batch.len().checked_sub(1).and_then(|index| batch.entry(index)) else { return false };
+    let end = last.start.saturating_add(last.len);
+    match last.op {
+        Op::Track { .. } => false,
+        _ => last.len == 0 || batch.bytes().get(end.saturating_sub(1)) == Some(&0xFF),
     }
 }
 

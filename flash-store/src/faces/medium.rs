@@ -5,7 +5,7 @@ use evenkeel_core::scratch::{Held, Scratch};
 
 use super::{NorFlash, face};
 use crate::format::checksum::Checksum;
-use crate::format::frame::{Claim, Frame, HEAD_BYTES, LEAST_BYTES};
+use crate::format::frame::{self, Claim, Frame, HEAD_BYTES, LEAST_BYTES};
 use crate::region::{Region, align_up};
 
 /// How often a failing read is tried in all.
@@ -144,7 +144,7 @@ impl<F: NorFlash> Medium<F> {
         let filling = self.fillings;
         let mut crc = Checksum::of_frame(seed, at);
         let mut from = at.saturating_add(4);
-        let mut ordinal = 0;
+        let (mut ordinal, mut trailing) = (0, 0_u32);
         while from < claim.end {
             let bytes = self.window(sector.saturating_add(from), 1, limit, scratch).await?;
             let bytes = bytes.get(..bytes.len().min(claim.end.saturating_sub(from) as usize)).unwrap_or_default();
@@ -152,9 +152,12 @@ impl<F: NorFlash> Medium<F> {
                 ordinal = *byte;
             }
             crc.update(bytes);
+            let erased = frame::trailing(bytes);
+            trailing = if erased as usize == bytes.len() { trailing.saturating_add(erased) } else { erased };
             from = from.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         }
-        let frame = Frame { at, entries: claim.body.saturating_add(1), end: claim.end, ordinal, filling };
+        let next = at.saturating_add(frame::padded(&self.region, len, trailing));
+        let frame = Frame { at, entries: claim.body.saturating_add(1), end: claim.end, next, ordinal, filling };
         Ok((crc.stored() == claim.crc).then_some(frame))
     }
 

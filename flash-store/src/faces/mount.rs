@@ -172,7 +172,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let parsed = self.medium.entry(sector, frame.entries, frame.end, scratch).await?;
             if let Some(Head::Open { base, genesis, moment }) = parsed.map(|parsed| parsed.head) {
                 found = Some(Opened { frame, base, genesis, moment });
-                if self.goes_on(sector, seed, region.words(frame.end), scratch).await? {
+                if self.goes_on(sector, seed, frame.next, scratch).await? {
                     break;
                 }
             }
@@ -191,7 +191,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut at = at;
         for _ in 0..2 {
             let Some(frame) = self.medium.frame(sector, seed, at, scratch).await? else { return Ok(false) };
-            at = self.medium.region.words(frame.end);
+            at = frame.next;
         }
         Ok(true)
     }

@@ -297,8 +297,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.medium.drain(&mut pour).await?;
         self.state = State::Mounted;
         let end = place.saturating_add(u32::try_from(head_len.saturating_add(carried.len())).unwrap_or_default());
-        self.newest.offset = self.medium.region.words(end);
-        self.newest.last = Some(Frame { at: place, entries: place, end, ordinal: 0, filling: 0 });
+        let next = pour.place.saturating_sub(sector);
+        self.newest.offset = next;
+        self.newest.last = Some(Frame { at: place, entries: place, end, next, ordinal: 0, filling: 0 });
         self.newest.slots = 0;
         self.newest.torn = false;
         (self.announced, self.wear) = (sequence, erases);
@@ -330,7 +331,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             sector: region.sector_at(sequence),
             base,
             genesis: self.newest.genesis,
-            offset: region.words(frame.end),
+            offset: frame.next,
             events,
             carried,
             lost: events.saturating_sub(carried),

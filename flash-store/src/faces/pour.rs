@@ -6,22 +6,27 @@ use evenkeel_core::scratch::Scratch;
 use super::medium::Medium;
 use super::{NorFlash, face};
 use crate::format::checksum::Checksum;
+use crate::format::frame::{padded, trailing};
 
 /// Bytes written at once; whole words of every size.
 const CHUNK: usize = 64;
+/// The largest word, for padding behind a chunk.
+const WORD: usize = 32;
 
 /// A frame poured out piece by piece, twice: first into its checksum, then, headed by that, into the flash.
 ///
 /// It takes several writes, and nothing of it counts before the last, as the CRC in front is over all of it.
 pub(crate) struct Pour {
-    chunk: [u8; CHUNK],
+    chunk: [u8; CHUNK + WORD],
     len: usize,
-    /// Where in the region the chunk goes.
-    place: u32,
+    /// Where in the region the chunk goes; behind the last one, where the next frame goes.
+    pub(crate) place: u32,
     /// The checksum, in the first pass.
     crc: Option<Checksum>,
     /// How many bytes the frame is still to get; what is poured beyond is spilt.
     left: usize,
+    /// How many bytes of FF were poured last.
+    trailing: u32,
     spilt: bool,
 }
 
@@ -29,16 +34,16 @@ impl Pour {
     /// The first pass: of the frame at this offset of a sector with this seed, that has `len` bytes behind its CRC.
     pub(crate) fn into_checksum(seed: u32, offset: u32, len: usize) -> Self {
         let crc = Some(Checksum::of_frame(seed, offset));
-        Self { chunk: [0xFF; CHUNK], len: 0, place: 0, crc, left: len, spilt: false }
+        Self { chunk: [0; CHUNK + WORD], len: 0, place: 0, crc, left: len, trailing: 0, spilt: false }
     }
 
     /// The second pass: to this place in the region, `len` bytes behind the checksum.
     pub(crate) fn into_flash(place: u32, crc: u32, len: usize) -> Self {
-        let mut chunk = [0xFF; CHUNK];
+        let mut chunk = [0; CHUNK + WORD];
         if let Some(front) = chunk.first_chunk_mut() {
             *front = crc.to_le_bytes();
         }
-        Self { chunk, len: 4, place, crc: None, left: len, spilt: false }
+        Self { chunk, len: 4, place, crc: None, left: len, trailing: 0, spilt: false }
     }
 
     /// Whether just as many bytes were poured as were announced: a source that rests on weak cells may read as more
@@ -61,13 +66,15 @@ impl<F: NorFlash> Medium<F> {
         pour.spilt |= taken < bytes.len();
         pour.left = pour.left.saturating_sub(taken);
         let bytes = bytes.get(..taken).unwrap_or_default();
+        let erased = trailing(bytes);
+        pour.trailing = if erased as usize == taken { pour.trailing.saturating_add(erased) } else { erased };
         if let Some(crc) = &mut pour.crc {
             crc.update(bytes);
             return Ok(());
         }
         let mut rest = bytes;
         while !rest.is_empty() {
-            let room = pour.chunk.get_mut(pour.len..).unwrap_or_default();
+            let room = pour.chunk.get_mut(pour.len..CHUNK).unwrap_or_default();
             let (now, later) = rest.split_at(rest.len().min(room.len()));
             if let Some(room) = room.get_mut(..now.len()) {
                 room.copy_from_slice(now);
@@ -75,7 +82,7 @@ impl<F: NorFlash> Medium<F> {
             pour.len = pour.len.saturating_add(now.len());
             rest = later;
             if pour.len >= CHUNK {
-                self.drain(pour).await?;
+                self.write_chunk(pour, pour.len).await?;
             }
         }
         Ok(())
@@ -109,16 +116,27 @@ impl<F: NorFlash> Medium<F> {
         Ok(())
     }
 
-    /// Writes what is left in the chunk, padded to whole words.
+    /// Writes what is left in the chunk, with its padding.
     pub(crate) async fn drain(&mut self, pour: &mut Pour) -> Result<(), AppendError<F::Error>> {
-        if pour.crc.is_some() || pour.len == 0 {
+        if pour.crc.is_some() {
             return Ok(());
         }
-        let len = self.region.words(u32::try_from(pour.len).unwrap_or_default());
+        let len = u32::try_from(pour.len).unwrap_or_default();
+        // A chunk is whole words: what counts of the whole frame, counts of its last chunk.
+        let padded = padded(&self.region, len, pour.trailing) as usize;
+        self.write_chunk(pour, padded).await
+    }
+
+    async fn write_chunk(&mut self, pour: &mut Pour, len: usize) -> Result<(), AppendError<F::Error>> {
+        if len == 0 {
+            return Ok(());
+        }
+        if let Some(padding) = pour.chunk.get_mut(pour.len..len) {
+            padding.fill(0);
+        }
         let bytes = pour.chunk;
-        self.write(pour.place, bytes.get(..len as usize).unwrap_or_default()).await.map_err(AppendError::Storage)?;
-        pour.place = pour.place.saturating_add(len);
-        pour.chunk = [0xFF; CHUNK];
+        self.write(pour.place, bytes.get(..len).unwrap_or_default()).await.map_err(AppendError::Storage)?;
+        pour.place = pour.place.saturating_add(u32::try_from(len).unwrap_or_default());
         pour.len = 0;
         Ok(())
     }

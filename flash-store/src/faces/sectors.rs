@@ -168,8 +168,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.state = State::Mounted;
         let [ordinal, ..] = self.newest.events.to_le_bytes();
         let end = place.saturating_add(u32::try_from(len).unwrap_or_default());
-        self.newest.offset = self.medium.region.words(end);
-        self.newest.last = Some(Frame { at: place, entries: place, end, ordinal, filling: 0 });
+        let next = place.saturating_add(u32::try_from(padded).unwrap_or_default());
+        self.newest.offset = next;
+        self.newest.last = Some(Frame { at: place, entries: place, end, next, ordinal, filling: 0 });
         Ok(())
     }
 

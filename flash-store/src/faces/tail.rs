@@ -144,7 +144,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let Some(frame) = written else { break };
             if self.medium.frame(self.newest.sector, self.newest.seed, frame.at, scratch).await?.is_some() {
                 self.newest.torn = false;
-                self.newest.offset = self.medium.region.words(frame.end);
+                self.newest.offset = frame.next;
                 self.newest.last = Some(frame);
                 return Ok(None);
             }
@@ -333,7 +333,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Frame>, AppendError<F::Error>> {
         let [next, ..] = self.newest.events.to_le_bytes();
-        let none = Frame { at: 0, entries: 0, end: 0, ordinal: next, filling: 0 };
+        let none = Frame { at: 0, entries: 0, end: 0, next: 0, ordinal: next, filling: 0 };
         let frame = last.map_or(none, |last| last.frame);
         let repeated = frame.end.saturating_sub(frame.entries);
         let more = (repeated > 0).then_some(0);
@@ -381,7 +381,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let region = self.medium.region;
         let count = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let end = place.saturating_add(count(head.len())).saturating_add(of.end.saturating_sub(of.entries));
-        if region.words(end) > region.sector {
+        if region.words(end).saturating_add(region.word) > region.sector {
             return Ok(None);
         }
         let sector = self.newest.sector;
@@ -407,7 +407,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.medium.drain(&mut pour).await?;
         self.state = State::Mounted;
         let entries = place.saturating_add(count(body));
-        Ok(Some(Frame { at: place, entries, end, ordinal: of.ordinal, filling: 0 }))
+        let next = pour.place.saturating_sub(sector);
+        Ok(Some(Frame { at: place, entries, end, next, ordinal: of.ordinal, filling: 0 }))
     }
 
     /// Programs the marks of a new start right before `place`: each with a command of its own, so that a cut hits one.

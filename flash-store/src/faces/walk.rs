@@ -145,7 +145,7 @@ impl<F: NorFlash> Medium<F> {
     ) -> Result<(), ReadError<F::Error>> {
         let limit = sector.saturating_add(self.region.sector);
         let at = sector.saturating_add(frame.at);
-        let after = self.region.words(frame.end);
+        let after = frame.next;
         let most = self.most_held(at, scratch);
         let head = u32::try_from(HEAD_BYTES).unwrap_or(8);
         let span = after.saturating_add(head).min(self.region.sector).saturating_sub(frame.at);
@@ -226,7 +226,7 @@ impl<F: NorFlash> Medium<F> {
             None => self.frame_from(walk, walk.offset, walk.behind_header, end, scratch).await?,
         };
         while let Some(mut frame) = found {
-            let after = self.region.words(frame.end);
+            let after = frame.next;
             if end.is_none_or(|end| after < end) {
                 self.hold_with_next(walk.sector, &frame, scratch).await?;
             }
@@ -285,8 +285,8 @@ impl<F: NorFlash> Medium<F> {
         }
     }
 
-    /// Where what was written from `at` on ends, as far as a length there and erased stretches tell: one that is longer
-    /// than what an unclean stop can leave between two frames is the end.
+    /// Where what was written from `at` on ends, where no frame verifies. If nothing shows as far as a start after an
+    /// unclean stop can be, it ends right there.
     pub(crate) async fn written_end(
         &mut self,
         sector: u32,
@@ -294,18 +294,15 @@ impl<F: NorFlash> Medium<F> {
         end: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<u32, ReadError<F::Error>> {
-        let quiet = self.region.quiet();
         // What was begun here may end in bytes that look erased: its length, if that was written, tells how far it goes.
         let begun = self.claim(sector, at, scratch).await?;
-        let mut seen = begun.map_or(at, |claim| self.region.words(claim.end));
-        while seen < end {
-            let next = self.programmed_end(sector, seen, seen.saturating_add(quiet), scratch).await?;
-            if next <= seen {
-                break;
-            }
-            seen = next;
+        let reach = begun.map_or(at, |claim| self.region.words(claim.end)).min(end);
+        let seen = self.programmed_end(sector, at, reach.saturating_add(self.region.quiet()).min(end), scratch).await?;
+        if seen <= at {
+            return Ok(at);
         }
-        Ok(seen.min(end))
+        // Something shows that does not verify: nothing tells how far a start behind it may be.
+        self.programmed_end(sector, seen.max(reach), end, scratch).await
     }
 
     /// The second part of the sector's header, if it was written once more behind `at`.

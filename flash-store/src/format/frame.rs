@@ -19,6 +19,8 @@ pub(crate) struct Frame {
     pub(crate) entries: u32,
     /// Where its last entry ends.
     pub(crate) end: u32,
+    /// Where the next frame is expected: behind its padding.
+    pub(crate) next: u32,
     /// The lowest byte of the ordinal of its first event.
     pub(crate) ordinal: u8,
     /// Which filling of the buffer it was verified in: what is read again may not be what was verified.
@@ -64,12 +66,28 @@ pub(crate) fn write_head(entries: usize, ordinal: u8, out: &mut ByteWriter<'_>) 
     out.u8(ordinal)
 }
 
-/// Puts the CRC into a frame of which all other bytes are written, and pads it with FF to whole words.
+/// How many bytes a frame of `len` bytes takes with its padding, that ends in so many bytes of FF.
+///
+/// The last word programmed never looks erased: if it did, a frame could read whole although power failed while an
+/// earlier word of it was programmed, which may then read differently later. So a frame that fills its words and of
+/// which the last is all FF gets one word more.
+pub(crate) const fn padded(region: &Region, len: u32, trailing: u32) -> u32 {
+    let words = region.words(len);
+    if words == len && trailing >= region.word { words.saturating_add(region.word) } else { words }
+}
+
+/// How many bytes of FF there are at the end.
+pub(crate) fn trailing(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.iter().rev().take_while(|byte| **byte == 0xFF).count()).unwrap_or(u32::MAX)
+}
+
+/// Puts the CRC into a frame of which all other bytes are written, and pads it with zeros.
 ///
 /// Answers how many bytes are to be programmed; `None` if `bytes` has no room for the padding.
 pub(crate) fn finish(region: &Region, seed: u32, at: u32, len: usize, bytes: &mut [u8]) -> Option<usize> {
-    let padded = usize::try_from(region.words(u32::try_from(len).ok()?)).ok()?;
-    bytes.get_mut(len..padded)?.fill(0xFF);
+    let trailing = trailing(bytes.get(..len)?);
+    let padded = usize::try_from(padded(region, u32::try_from(len).ok()?, trailing)).ok()?;
+    bytes.get_mut(len..padded)?.fill(0);
     let mut crc = Checksum::of_frame(seed, at);
     crc.update(bytes.get(4..len)?);
     bytes.get_mut(..4)?.copy_from_slice(&crc.stored().to_le_bytes());

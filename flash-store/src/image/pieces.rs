@@ -178,7 +178,7 @@ impl<'s, 'a> Pieces<'s, 'a> {
         self.frame = Some((frame, counts));
         self.told = Some(frame);
         self.entry = frame.entries;
-        self.at = self.survey.log.medium.region.words(frame.end);
+        self.at = frame.next;
         self.closed = matches!(self.first_head(&frame), Some(Head::Close)).then_some(self.at);
         let crc = self.bytes(frame.at, 4).iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
         let len = frame.end.saturating_sub(frame.at);
