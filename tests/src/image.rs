@@ -144,6 +144,9 @@ pub fn patch_headers(image: &mut [u8], sector: usize, patch: impl Fn(&mut [u8]))
     }
 }
 
+/// The slot that an event has, and whether the event introduces it.
+pub type Slot = (Option<u8>, bool);
+
 /// A frame that verifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -154,7 +157,7 @@ pub struct Found {
     /// The tags of its entries.
     pub tags: Vec<u8>,
     /// The slot of each of its events, if it has one, and whether the event introduces it.
-    pub slots: Vec<(Option<u8>, bool)>,
+    pub slots: Vec<Slot>,
 }
 
 /// A sector with a header.
@@ -245,7 +248,7 @@ fn verified(sector: &[u8], seed: u32, offset: usize) -> Option<(usize, &[u8])> {
 }
 
 /// The tags, the slots of the events, and the base that an OPEN names.
-fn walk_entries(entries: &[u8]) -> (Vec<u8>, Vec<(Option<u8>, bool)>, Option<u64>) {
+fn walk_entries(entries: &[u8]) -> (Vec<u8>, Vec<Slot>, Option<u64>) {
     let (mut input, mut tags, mut slots, mut base) = (Input(entries), Vec::new(), Vec::new(), None);
     let mut entry = |input: &mut Input<'_>| -> Option<bool> {
         let tag = input.byte()?;

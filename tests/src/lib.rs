@@ -7,6 +7,7 @@ pub mod image;
 pub mod life;
 pub mod oracle;
 pub mod report;
+pub mod steps;
 
 /// The example in the README is compiled and run.
 #[cfg(doctest)]

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel_core::batch::Op;
 use evenkeel_core::error::{AppendError, ReadError};
-use evenkeel_core::{
-    Kind, Log, Notification, Position, Record, StreamId, Tracker, Upkeep, Version, blocking::RecordManager,
-};
+use evenkeel_core::{Log, Notification, Position, Record, StreamId, Tracker, Upkeep, Version, blocking::RecordManager};
 use evenkeel_flash_store::{FlashLog, Identity, Region, Retention};
 use evenkeel_host_sim::flash::{SimError, SimFlash};
-use evenkeel_host_sim::rng::Rng;
+
+pub use crate::steps::{Step, workload};
+use crate::steps::{id, kind, payload, state};
 
 /// The tracker that retention asks for.
 pub const UPLINK: Tracker = Tracker(1);
@@ -19,42 +19,9 @@ pub const SCRATCH: usize = 1024;
 /// The log under test: few slots and trackers, so that their limits are met.
 pub type TestLog<const W: usize, const R: usize, const S: usize> = FlashLog<SimFlash<W, R, S>, 3, 2>;
 
-/// One thing done to the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Appends one batch: a payload length for each event, with its stream.
-    Append(Vec<(u64, usize)>),
-    /// Says that the events up to so many before the last have been seen.
-    Acknowledge(u64),
-    /// Does all upkeep there is.
-    Maintain,
-    /// Stops cleanly and mounts again.
-    Restart,
-}
-
 /// Power was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PowerCut;
-
-/// A list of steps for a region of about this many bytes.
-#[must_use]
-pub fn workload(seed: u64, steps: usize, streams: u64, largest: usize) -> Vec<Step> {
-    let mut rng = Rng::from_seed(seed);
-    (0..steps)
-        .map(|_| match rng.below(12) {
-            0 => Step::Acknowledge(rng.below(4)),
-            1 => Step::Maintain,
-            3 if rng.below(2) == 0 => Step::Restart,
-            2 => {
-                let events = 2 + rng.below(2);
-                Step::Append(
-                    (0..events).map(|_| (rng.below(streams), rng.below(largest as u64 / 2) as usize)).collect(),
-                )
-            }
-            _ => Step::Append(vec![(rng.below(streams), rng.below(largest as u64 + 1) as usize)]),
-        })
-        .collect()
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Event {
@@ -102,33 +69,6 @@ pub struct Oracle {
 
 /// How many of the newest positions are compared when not all are.
 const NEWEST: u64 = 8;
-
-/// The kind of a stream, so that not all are of one.
-fn kind(stream: u64) -> Kind {
-    Kind(1 + (stream % 3) as u8)
-}
-
-/// Stream numbers that take one byte, and ten.
-fn id(stream: u64) -> StreamId {
-    StreamId(if stream % 4 == 3 { u64::MAX - stream } else { stream })
-}
-
-/// A payload that tells what it belongs to, with runs of what erased flash reads.
-fn payload(salt: u64, stream: u64, version: u32, len: usize) -> Vec<u8> {
-    let mut rng = Rng::from_seed_and_stream(stream << 32 | u64::from(version), salt);
-    let style = rng.below(4);
-    (0..len)
-        .map(|at| match style {
-            0 => 0xFF,
-            1 if at % 8 < 4 => 0xFF,
-            _ => rng.below(256) as u8,
-        })
-        .collect()
-}
-
-fn state(salt: u64, stream: u64, version: u32) -> Vec<u8> {
-    payload(salt, stream ^ 0xFFFF, version, 12)
-}
 
 impl Oracle {
     /// How many events were acknowledged as durable or found to be.

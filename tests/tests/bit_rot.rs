@@ -194,8 +194,9 @@ fn every_bit<const W: usize, const R: usize, const S: usize>(test: &str, sectors
         let (mut bits, mut lost, mut most) = (0, 0, (0, 0));
         for at in (0..image.len()).filter(|at| image[at / W * W..][..W].iter().any(|byte| *byte != 0xFF)) {
             let at_stake = sample.at_stake(at);
-            let chosen =
-                |bit: &usize| only.is_none_or(|only| only == (at * 8 + bit) as u64) && (at * 8 + bit) % stride == 0;
+            let chosen = |bit: &usize| {
+                only.is_none_or(|only| only == (at * 8 + bit) as u64) && (at * 8 + bit).is_multiple_of(stride)
+            };
             for bit in (0..8).filter(chosen) {
                 let flash = sample.flash.fork();
                 flash.flip_bit(at as u32, bit as u8);

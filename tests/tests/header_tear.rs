@@ -26,13 +26,14 @@ const WORDS: u64 = 32;
 const ON_ONE_CHIP: u64 = 96;
 
 /// How the word is left in which power fails.
-const LEFT: [(TornWord, WeakRead); 6] = [
+const LEFT: [(TornWord, WeakRead); 7] = [
     (TornWord::None, WeakRead::Off),
     (TornWord::All, WeakRead::Off),
     (TornWord::RandomBits, WeakRead::Off),
     (TornWord::None, WeakRead::ReadsErased),
     (TornWord::All, WeakRead::ReadsComplete),
     (TornWord::RandomBits, WeakRead::Flicker),
+    (TornWord::RandomBits, WeakRead::Ecc),
 ];
 
 /// A cut at the `nth` payload of a chip: the points take turns, and behind them the ways to tear.

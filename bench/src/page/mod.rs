@@ -15,8 +15,8 @@ const HEAD: &str = "\
 # Benchmarks
 
 Evenkeel and its peers from crates.io do the same work in one run on the same simulated flash (4 KiB sectors, any read
-size), which counts calls, bytes, erases, and words programmed twice. Nothing is timed: the counts are exact and the same
-on every machine, but for the instructions, which depend on the compiler. This page is written by
+size), which counts calls, bytes, erases, and words programmed twice. Nothing is timed: the counts are exact and the
+same on every machine, but for the instructions, which depend on the compiler. This page is written by
 
 ```text
 cargo run --release -p evenkeel-bench -- flash [--json FILE] [--markdown docs/benchmarks.md]
@@ -30,14 +30,14 @@ const METHOD: &str = "\
 ## What is done, and what is counted
 
 - `evenkeel` has 16 stream slots. An event carries its stream, kind, version and position.
-- `sequential-storage` is its queue, with every level of caching at words of 4 bytes, and with none and the most at other
-  words, as caches save reads and instructions alone. An item is the bare payload; with `+ 4 B` it starts with 2 bytes of
-  stream and 2 of version, which is like for like. A queue overwrites its oldest items and needs no upkeep.
+- `sequential-storage` is its queue, with every level of caching at words of 4 bytes, and with none and the most at
+  other words, as caches save reads and instructions alone. An item is the bare payload; with `+ 4 B` it starts with 2
+  bytes of stream and 2 of version, which is like for like. A queue overwrites its oldest items and needs no upkeep.
 - `sensor-db` has the stream as sensor and the version as timestamp. A single append is durable once its page is flushed:
   its pages are the smallest that hold one event (64 bytes, for payloads of 64 bytes 128), as that writes the least.
 - `ekv` has stream and version as key, CRCs on, and one transaction for each append. It has no oldest record that gives
-  way: the application deletes the oldest event in the same transaction, so that half of the flash is used. It fixes pages
-  and their number when it is built.
+  way: the application deletes the oldest event in the same transaction, so that half of the flash is used. It fixes
+  pages and their number when it is built.
 - The append workloads start three sectors short of full, so that soon the oldest events give way. All that is written
   counts: for Evenkeel also sector headers, snapshots (16 bytes of state for each stream, when the oldest sector needs
   them), an acknowledgement after every 256 events, and what upkeep writes, which is called after every 8.
@@ -47,8 +47,8 @@ const METHOD: &str = "\
 
 const FOOT: &str = "\
 Times are of programming and erasing alone, as the times of reads are those of a bus. `sensor-db` programs words twice,
-which flash with ECC (STM32) does not allow; its figures there say what it would take. The lifetime is the endurance of a
-sector, times the bytes of the region, divided by the bytes that an event takes.
+which flash with ECC (STM32) does not allow; its figures there say what it would take. The lifetime is the endurance of
+a sector, times the bytes of the region, divided by the bytes that an event takes.
 ";
 
 /// What each workload is.
@@ -98,8 +98,8 @@ pub fn markdown(report: &Report, scale: Scale) -> String {
     let (slot, rest) = evenkeel_ram_split();
     let _ = writeln!(
         out,
-        "\n**ram**: bytes of a handle with its cache, without the driver of the flash and without lent buffers, on a host \
-         of {} bits.\nOf `evenkeel` each of the 16 stream slots takes {slot} and the rest {rest}.\n",
+        "\n**ram**: bytes of a handle with its cache, without the driver of the flash and without lent buffers, on a host of\n\
+         {} bits. Of `evenkeel` each of the 16 stream slots takes {slot} and the rest {rest}.\n",
         usize::BITS
     );
     out.push_str(&results(report, |place| place.workload == "ram", is_count));

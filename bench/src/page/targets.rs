@@ -140,12 +140,10 @@ impl Run<'_> {
         });
         let ours = self.ours(workload, WORD, "bytes_per_event");
         let limits = [10.0, 6.0, 3.0];
-        let saved: Vec<_> = best
-            .iter()
-            .flat_map(|(_, theirs)| theirs)
-            .zip(ours)
-            .map(|(theirs, ours)| ours.map(|ours| (1.0 - ours / theirs) * 100.0))
-            .collect();
+        let saved = [0, 1, 2].map(|index| {
+            let theirs = best.as_ref()?.1.get(index)?;
+            Some((1.0 - ours[index]? / theirs) * 100.0)
+        });
         Line {
             figure,
             peer: best.map_or("none".to_owned(), |(system, values)| format!("{} {system}", joined(&values))),

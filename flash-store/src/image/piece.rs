@@ -74,7 +74,9 @@ pub struct EntryReport<'a> {
     pub position: Option<Position>,
     /// Whether a mount reads it: not in a frame that was given up, nor what is repeated and was read already.
     pub counts: bool,
-    /// The event or the state as it was encoded; of [`EntryKind::Unknown`] all that is left of the frame.
+    /// The event or the state as it was encoded; of [`EntryKind::Unknown`] all that is left of the frame. At the end of
+    /// an image that was cut off it may be shorter: what is missing reads as zeros, and if it was zeros the frame
+    /// verifies.
     pub payload: &'a [u8],
 }
 

@@ -337,9 +337,12 @@ impl<'s, 'a> Pieces<'s, 'a> {
         if from.saturating_add(run) >= to { run } else { run & !self.word().wrapping_sub(1) }
     }
 
-    /// Bytes of the sector; none if some of them are not in the image.
+    /// Bytes of the sector, up to the first that is not in the image.
     fn bytes(&self, at: u32, len: u32) -> &'a [u8] {
-        self.survey.flash.part(self.sector.saturating_add(at), len).unwrap_or_default()
+        let at = self.sector.saturating_add(at);
+        let present = self.survey.flash.present(at, len);
+        let len = if present.start == 0 { present.end } else { 0 };
+        self.survey.flash.part(at, len).unwrap_or_default()
     }
 
     fn word(&self) -> u32 {

@@ -215,7 +215,12 @@ fn a_part_of_a_region_is_told_as_far_as_it_goes() {
                 assert_eq!((found.region_start(), found.geometry), (start, geometry));
             }
             let Some((events, _)) = read_by_survey(dump, start, geometry) else { continue };
-            assert!(events.iter().all(|event| all.contains(event)), "cut at {cut:#x}");
+            let known = |event: &Read| {
+                let (position, stream, version, payload) = event;
+                let whole = all.iter().find(|whole| whole.0 == *position);
+                whole.is_some_and(|whole| (whole.1, whole.2) == (*stream, *version) && whole.3.starts_with(payload))
+            };
+            assert!(events.iter().all(known), "cut at {cut:#x}");
         }
     }
     // Somewhere inside of a larger dump, and not at a sector's place there.
