@@ -221,7 +221,7 @@ pub(super) enum PieceInfo {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct EntryInfo {
     pub(super) offset: u32,
-    /// `event`, `snapshot`, `track`, `open`, `resume`, `close` or `unknown`.
+    /// `event`, `snapshot`, `track`, `open`, `resume`, `close`, `erase`, `lost`, `digest` or `unknown`.
     pub(super) entry: &'static str,
     /// Whether a mount reads it.
     pub(super) counts: bool,
@@ -245,7 +245,18 @@ pub(super) struct EntryInfo {
     /// Of `resume`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) frontier: Option<u32>,
-    /// The encoded event or state.
+    /// Of `erase`: how many sectors after this one it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ahead: Option<u32>,
+    /// Of `lost`: the first position overwritten, and how many there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) count: Option<u64>,
+    /// Of `digest`: how many sectors before this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) back: Option<u32>,
+    /// The encoded event or state; of `digest` the filter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hex: Option<String>,
 }

@@ -315,6 +315,10 @@ fn entry_info(entry: &EntryReport<'_>) -> EntryInfo {
         tracker: None,
         to: None,
         frontier: None,
+        ahead: None,
+        first: None,
+        count: None,
+        back: None,
         hex: None,
     };
     let named = match entry.kind {
@@ -342,13 +346,25 @@ fn entry_info(entry: &EntryReport<'_>) -> EntryInfo {
             info.entry = "close";
             None
         }
+        EntryKind::Erase { ahead } => {
+            (info.entry, info.ahead) = ("erase", Some(ahead));
+            None
+        }
+        EntryKind::Lost { first, count } => {
+            (info.entry, info.first, info.count) = ("lost", Some(first.0), Some(count));
+            None
+        }
+        EntryKind::Digest { back } => {
+            (info.entry, info.back) = ("digest", Some(back));
+            None
+        }
         _ => None,
     };
     if let Some(named) = named {
         (info.stream, info.kind) = (Some(named.stream.0), Some(named.kind.0));
         (info.schema, info.version) = (Some(named.schema), Some(named.version.0));
     }
-    if matches!(info.entry, "event" | "snapshot" | "unknown") {
+    if matches!(info.entry, "event" | "snapshot" | "digest" | "unknown") {
         info.hex = Some(hex(entry.payload));
     }
     info

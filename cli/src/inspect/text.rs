@@ -390,6 +390,10 @@ fn entry(out: &mut String, entry: &EntryInfo, frame_counts: bool) {
     let to = if entry.entry == "open" { "base " } else { "to " };
     tell(to, entry.to.map(|to| to.to_string()));
     tell("from ", entry.frontier.map(|frontier| format!("{frontier:#x}")));
+    tell("of the sector to be opened ", entry.ahead.map(|ahead| format!("{ahead} later")));
+    tell("from ", entry.first.map(|first| first.to_string()));
+    tell("events: ", entry.count.map(|count| count.to_string()));
+    tell("of the sector ", entry.back.map(|back| format!("{back} before")));
     if frame_counts && !entry.counts && entry.entry != "unknown" {
         text.push_str(" (repeated)");
     }

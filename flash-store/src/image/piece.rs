@@ -121,6 +121,23 @@ pub enum EntryKind {
     },
     /// A clean stop.
     Close,
+    /// A sector is going to be erased.
+    Erase {
+        /// How many sectors after this one it is to be opened.
+        ahead: u32,
+    },
+    /// Events were overwritten though they were still asked for.
+    Lost {
+        /// The position of the first of them.
+        first: Position,
+        /// How many there are.
+        count: u64,
+    },
+    /// A Bloom filter of the streams of an earlier sector.
+    Digest {
+        /// How many sectors before this one.
+        back: u32,
+    },
     /// Of a kind that this version does not know: the reading of the frame ends here.
     Unknown,
 }

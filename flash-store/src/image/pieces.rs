@@ -168,8 +168,9 @@ impl<'s, 'a> Pieces<'s, 'a> {
             Head::Open { base, genesis, moment } => EntryKind::Open { base: *base, genesis: *genesis, moment: *moment },
             Head::Resume { frontier } => EntryKind::Resume { frontier: *frontier },
             Head::Close => EntryKind::Close,
-            #[allow(unreachable_patterns)] // an entry that only the log itself makes use of
-            _ => EntryKind::Unknown,
+            Head::Erase { ahead } => EntryKind::Erase { ahead: *ahead },
+            Head::Lost { first, count } => EntryKind::Lost { first: *first, count: *count },
+            Head::Digest { back } => EntryKind::Digest { back: *back },
         }
     }
 
