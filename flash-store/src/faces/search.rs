@@ -162,7 +162,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<(Identity, u32), MountError<F::Error>> {
         let sectors = self.medium.region.sectors;
         let mut newest: Option<(Identity, u32)> = None;
-        let mut other = None;
+        let (mut other, mut prepared) = (None, None);
         for index in 0..sectors {
             let expected = newest.map(|(identity, sequence)| {
                 let newest = self.medium.region.index_of(sequence);
@@ -174,8 +174,21 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 Probe::Opened(identity, sequence) if newest.is_none_or(|(_, newest)| sequence > newest) => {
                     newest = Some((identity, sequence));
                 }
+                Probe::Prepared(identity, sequence) => prepared = prepared.max(Some((sequence, identity.epoch, identity))),
                 Probe::None(found @ (Found::OtherGeometry(_) | Found::OtherVersion(_))) => other = Some(found),
                 _ => {}
+            }
+        }
+        if let (None, Some((sequence, _, identity))) = (newest, prepared) {
+            // The headers of all sectors in use are damaged: what has been prepared tells what to expect of them.
+            for back in 1..sectors {
+                let Some(before) = sequence.checked_sub(back) else { break };
+                let index = self.medium.region.index_of(before);
+                let probe = self.probe(index, Some((identity, before)), scratch).await.map_err(unmounted)?;
+                if probe.opened_as(before) {
+                    newest = Some((identity, before));
+                    break;
+                }
             }
         }
         if let Some((identity, mut sequence)) = newest {

@@ -96,9 +96,6 @@ fn read(region: &Region, bytes: &[u8]) -> Option<Found> {
         return None;
     }
     let version = input.u8()?;
-    if version != VERSION {
-        return Some(Found::OtherVersion(version));
-    }
     let (sector, sizes, sectors) = (input.u8()?, input.u8()?, input.u16()?);
     let identity = Identity { log: LogId(input.u16()?), epoch: Epoch(input.u64()?) };
     let sequence = input.u32()?;
@@ -108,6 +105,9 @@ fn read(region: &Region, bytes: &[u8]) -> Option<Found> {
     crc.update(bytes.get(..covered)?);
     if input.u32()? != crc.stored() {
         return None;
+    }
+    if version != VERSION {
+        return Some(Found::OtherVersion(version));
     }
     let erases = erases.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
     let power = |log2: u8| 1_u32.checked_shl(u32::from(log2)).unwrap_or(0);
