@@ -141,7 +141,7 @@ impl Oracle {
                 }
                 // What was read after the mount has gone since: its stream is behind what was taken for its head.
                 Err(AppendError::Gap { stream, actual, .. }) if self.doubtful.len() > self.lost.len() => {
-                    assert!(attempt < 8, "a stream stays behind what was read of it");
+                    assert!(attempt < 8, "{}", self.told_behind(stream, actual, log.bounds().first));
                     self.inflight.clear();
                     self.find_lost(log);
                     self.lose_behind(stream, actual);
@@ -328,6 +328,17 @@ impl Oracle {
         let gone: Vec<_> = self.doubtful.iter().filter(gone).copied().collect();
         self.lost.extend(gone);
         self.count_heads();
+    }
+
+    fn told_behind(&self, stream: StreamId, version: Version, first: Position) -> String {
+        let behind =
+            (1_u64..).zip(&self.events).filter(|(_, event)| id(event.stream) == stream && event.version > version.0);
+        let behind: Vec<_> = behind.map(|(at, _)| (at, self.doubtful.contains(&at), self.lost.contains(&at))).collect();
+        format!(
+            "stream {stream} stays at {version}; behind it are (position, in doubt, lost) {behind:?}; held from {first}, {} \
+             events",
+            self.events()
+        )
     }
 
     fn count_heads(&mut self) {
