@@ -128,7 +128,10 @@ impl Oracle {
                     assert_eq!(appended.first, Position(self.events() + 1), "an append skipped or repeated positions");
                     self.events.append(&mut self.inflight);
                     self.unsettled = 0;
-                    self.unsettled_tracker = None;
+                    // What was found at the mount, or what it may be instead: now it is settled which.
+                    if self.unsettled_tracker.take() == Some(log.tracked(UPLINK).0) {
+                        self.acknowledged = log.tracked(UPLINK).0;
+                    }
                     self.maybe.clear();
                     self.heads = heads;
                     return Ok(());

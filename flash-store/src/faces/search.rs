@@ -174,12 +174,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 Probe::Opened(identity, sequence) if newest.is_none_or(|(_, newest)| sequence > newest) => {
                     newest = Some((identity, sequence));
                 }
-                Probe::Prepared(identity, sequence) => prepared = prepared.max(Some((sequence, identity.epoch, identity))),
+                Probe::Prepared(identity, sequence) if prepared.is_none_or(|(_, highest)| sequence > highest) => {
+                    prepared = Some((identity, sequence));
+                }
                 Probe::None(found @ (Found::OtherGeometry(_) | Found::OtherVersion(_))) => other = Some(found),
                 _ => {}
             }
         }
-        if let (None, Some((sequence, _, identity))) = (newest, prepared) {
+        if let (None, Some((identity, sequence))) = (newest, prepared) {
             // The headers of all sectors in use are damaged: what has been prepared tells what to expect of them.
             for back in 1..sectors {
                 let Some(before) = sequence.checked_sub(back) else { break };
