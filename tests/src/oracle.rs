@@ -389,8 +389,11 @@ impl Oracle {
         }
         assert_eq!(at, self.events(), "the log ends too early");
         for (stream, head) in self.heads.clone() {
-            let doubtful =
-                in_doubt && self.doubtful.iter().any(|position| self.events[*position as usize - 1].stream == stream);
+            // What may be one of several things that were under way is not decided before it can be read.
+            let undecided = || self.undecided.1.iter().flatten().any(|event| event.stream == stream);
+            let doubtful = in_doubt
+                && (self.doubtful.iter().any(|position| self.events[*position as usize - 1].stream == stream)
+                    || undecided());
             if !doubtful && !self.brief {
                 self.compare_stream(log, stream, head);
             } else if !doubtful {
