@@ -358,6 +358,10 @@ fn entry_info(entry: &EntryReport<'_>) -> EntryInfo {
             (info.entry, info.back) = ("digest", Some(back));
             None
         }
+        EntryKind::Left { back, frontier } => {
+            (info.entry, info.back, info.frontier) = ("left", Some(back), Some(frontier));
+            None
+        }
         _ => None,
     };
     if let Some(named) = named {

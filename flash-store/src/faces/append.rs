@@ -103,7 +103,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(len)
     }
 
-    /// When the newest sector is the last one that was free, what is left of it belongs to the snapshots that letting
+    /// When the newest sector is of the reserve, what is left of it belongs to the snapshots that letting
     /// go of the oldest needs: events wait, and trackers pass only if that helps or takes little.
     async fn leave_the_reserve(
         &mut self,
@@ -111,10 +111,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         small: &mut [u8],
     ) -> Result<(), AppendError<F::Error>> {
         let region = self.medium.region;
-        let used = self.sectors_used_after_opening().saturating_sub(1);
         let snapshots =
             (0..batch.len()).all(|index| matches!(batch.entry(index).map(|entry| entry.op), Some(Op::Snapshot { .. })));
-        if used < region.sectors || snapshots {
+        if !self.is_reserve() || snapshots {
             return Ok(());
         }
         match self.let_go(&mut room_to_read(batch, small)).await? {
@@ -146,7 +145,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             self.pressed = true;
             return Err(AppendError::Full { held_by });
         }
-        if events && self.sectors_used_after_opening() >= self.medium.region.sectors {
+        if events && self.opening_takes_reserve() {
             let hold = match self.oldest.0 == self.newest.sequence {
                 true => match self.unreplaced(self.oldest.0, scratch).await? {
                     Some(held_by) => Hold::By(held_by),

@@ -43,6 +43,8 @@ pub struct FlashLog<F: NorFlash, const SLOTS: usize = 16, const TRACKERS: usize 
     pub(crate) announced: u32,
     /// How many sectors in a row were set aside at most, as far as is known.
     pub(crate) aside: u32,
+    /// Where the newest sector ends, if it was given up after an unclean stop.
+    pub(crate) left_at: Option<u32>,
     /// How often the newest sector has been erased.
     pub(crate) wear: u32,
     /// The first event that was overwritten though it was still asked for, and how many from there on were.
@@ -99,6 +101,8 @@ pub(crate) struct Newest {
     pub(crate) stored: bool,
     /// How many of the last of them were lost after they had been read: their positions stay empty.
     pub(crate) lost: u32,
+    /// The sector before was given up after an unclean stop: how many sequence numbers before, and where it ends.
+    pub(crate) left: Option<(u32, u32)>,
     /// How many streams have been given a slot in it.
     pub(crate) slots: u8,
     /// Which streams are in it.
@@ -134,6 +138,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             carried: 0,
             lost: 0,
             stored: false,
+            left: None,
             slots: 0,
             digest: Digest::default(),
             torn: true,
@@ -154,6 +159,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             prepared: Prepared::No,
             announced: 0,
             aside: 0,
+            left_at: None,
             wear: 0,
             overwritten: (Position(1), 0),
             restarted: false,

@@ -213,7 +213,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.streams.next_use();
         self.trackers.clear();
         (self.announced, self.overwritten) = (sequence, (Position(1), 0));
-        let (mut digest, ring) = (Digest::default(), self.medium.region.sectors.saturating_sub(1));
+        let (mut digest, mut left, ring) = (Digest::default(), None, self.medium.region.sectors.saturating_sub(1));
         let (mut slots, mut closed, mut carried, mut stored) = (0_u8, false, 0_u32, false);
         while let Some(step) = self.medium.step(&mut walk, ceiling, scratch).await.map_err(unmounted)? {
             // A clean stop that was only repeated by a later start is none any more.
@@ -251,6 +251,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 Head::Erase { ahead } => {
                     self.announced = self.announced.max(sequence.saturating_add(ahead.min(ring)));
                 }
+                Head::Left { back, frontier } => left = Some((back, frontier)),
                 Head::Lost { first, count } => self.overwritten = (first, count),
                 Head::Digest { back } => self.aside = self.aside.max(back.saturating_sub(1).min(ring)),
                 Head::Open { .. } | Head::Resume { .. } | Head::Close => {}
@@ -261,6 +262,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             closed = self.medium.erased_between(walk.sector, walk.offset, end, scratch).await.map_err(unmounted)?;
         }
         self.take_newest(&opened, &walk, sequence, slots, closed);
+        self.left_at = None;
+        self.newest.left = left;
         (self.newest.carried, self.newest.stored) = (carried, stored);
         self.newest.digest = digest;
         Ok(())
@@ -278,6 +281,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             carried: 0,
             lost: 0,
             stored: false,
+            left: None,
             slots,
             digest: Digest::default(),
             in_last: walk.in_frame,

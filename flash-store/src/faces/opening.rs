@@ -30,6 +30,16 @@ struct Carried {
     digest: Digest,
 }
 
+/// What a sector's header tells of the sector that was the newest before.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    digest: Digest,
+    /// How many sequence numbers before.
+    back: u32,
+    /// Where it ends, if it was given up.
+    left_at: Option<u32>,
+}
+
 #[face]
 impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
     /// Begins a new life of the log, in the sector of this sequence number.
@@ -46,7 +56,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.trackers.clear();
         (self.newest.genesis, self.newest.base, self.newest.events) = (first, Position(1), 0);
         (self.newest.sequence, self.newest.digest) = (first, Digest::default());
-        (self.overwritten, self.aside) = ((Position(1), 0), 0);
+        (self.overwritten, self.aside, self.left_at) = ((Position(1), 0), 0, None);
         self.erase_and_prepare(first, scratch).await.map_err(MountError::Storage)?;
         match self.write_opened(first, 0, None, scratch).await {
             Ok(_) => self.find_log(scratch).await,
@@ -76,7 +86,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut bytes = [0; OPEN_STRIDE as usize];
         let base = self.base_with(carry);
         let open = Head::Open { base, genesis: self.newest.genesis, moment: self.moment };
-        let before = (self.newest.digest, sequence.saturating_sub(self.newest.sequence));
+        let back = sequence.saturating_sub(self.newest.sequence);
+        let before = Before { digest: self.newest.digest, back, left_at: self.left_at };
         let len = self.encode_opened(open, before, carried > 0, carried_len, &mut bytes);
         let head = bytes.get(4..len).unwrap_or_default();
         let total = head.len().saturating_add(carried_len);
@@ -103,21 +114,21 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// Encodes the frame as far as it is not carried over; there is room for it, as there is for the trackers.
-    /// `before` tells the streams of the sector opened before, and how many sequence numbers back that was.
     fn encode_opened(
         &self,
         open: Head,
-        before: (Digest, u32),
+        before: Before,
         goes_on: bool,
         carried_len: usize,
         bytes: &mut [u8],
     ) -> usize {
-        let (digest, digest_len) = before.0.stored();
+        let (digest, digest_len) = before.digest.stored();
         let digest = digest.get(..digest_len).unwrap_or_default();
         let tracks = || self.trackers.iter().map(|(tracker, position)| Head::Track { tracker, position });
         let lost = || self.lost_still_asked_for().map(|(first, count)| Head::Lost { first, count });
-        let known = (!before.0.is_empty()).then_some(Head::Digest { back: before.1 });
-        let heads = || core::iter::once(open).chain(tracks()).chain(lost()).chain(known).enumerate();
+        let known = (!before.digest.is_empty()).then_some(Head::Digest { back: before.back });
+        let left = before.left_at.map(|frontier| Head::Left { back: before.back, frontier });
+        let heads = || core::iter::once(open).chain(tracks()).chain(lost()).chain(known).chain(left).enumerate();
         let last = heads().count().saturating_sub(1);
         let told = |index: usize, head: &Head| {
             let payload = if matches!(head, Head::Digest { .. }) { digest.len() } else { 0 };
@@ -262,7 +273,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while let Some(parsed) = self.medium.entry(sector, entries, opened.frame.end, scratch).await? {
             let repeated = matches!(
                 parsed.head,
-                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Digest { .. }
+                Head::Open { .. }
+                    | Head::Track { .. }
+                    | Head::Lost { .. }
+                    | Head::Digest { .. }
+                    | Head::Left { .. }
             );
             if !repeated {
                 break;
@@ -282,7 +297,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut bytes = [0; OPEN_STRIDE as usize];
         let open = Head::Open { base: self.newest.base, genesis: self.newest.genesis, moment: self.moment };
         // Which streams the sector before holds is not told again: it is looked through where it matters.
-        let before = (Digest::default(), 0);
+        let (back, left_at) = self.newest.left.unzip();
+        let before = Before { digest: Digest::default(), back: back.unwrap_or(0), left_at };
         let head_len = self.encode_opened(open, before, !carried.is_empty(), carried.len(), &mut bytes);
         let head = bytes.get(4..head_len).unwrap_or_default();
         let place = open_place(&self.medium.region, 0).unwrap_or_default();
@@ -336,6 +352,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             carried,
             lost: events.saturating_sub(carried),
             stored: false,
+            left: self.left_at.map(|frontier| (sequence.saturating_sub(self.newest.sequence), frontier)),
             slots: 0,
             digest,
             in_last: 0,
@@ -344,6 +361,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             last: Some(frame),
         };
         (self.next, self.prepared, self.announced) = (sequence.saturating_add(1), Prepared::No, sequence);
+        self.left_at = None;
         self.streams.clear_slots();
         if carry.is_some() {
             // Where its streams appeared last has changed: it is looked up when it is needed.

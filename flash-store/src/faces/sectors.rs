@@ -5,7 +5,8 @@ use evenkeel_core::error::{AppendError, HeldBy, ReadError};
 use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{Position, Tracker, Upkeep};
 
-use super::flash_log::{FlashLog, Prepared, State};
+use super::flash_log::{FlashLog, Newest, Prepared, State};
+use super::mount::Opened;
 use super::{NorFlash, face};
 use crate::format::entry::Head;
 use crate::format::frame::{Frame, finish, frame_len, write_head};
@@ -227,32 +228,66 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let from = if count > 0 && first > seen { first } else { seen.next().max(base) };
             self.overwritten = (from, last.next().since(from));
         }
-        self.oldest = next;
+        self.oldest = (next.0, next.1);
         self.pressed = false;
         self.restarted = false;
         Ok(Hold::Nothing)
     }
 
-    /// The first sector after this one whose header can be read, with the position of its first event.
+    /// The first sector after this one whose header can be read, with the position of its first event, and where this
+    /// sector ends, if it was given up.
     pub(crate) async fn first_opened_after(
         &mut self,
         sequence: u32,
         scratch: &mut Scratch<'_>,
-    ) -> Result<(u32, Position), ReadError<F::Error>> {
+    ) -> Result<(u32, Position, Option<u32>), ReadError<F::Error>> {
         let mut next = sequence.saturating_add(1);
         while next < self.newest.sequence {
             if let Some(opened) = self.opened(self.identity, next, scratch).await? {
-                return Ok((next, opened.base));
+                let left = self.left_of(next, &opened, scratch).await?;
+                return Ok((next, opened.base, end_told(sequence, next, left)));
             }
             next = next.saturating_add(1);
         }
-        Ok((self.newest.sequence, self.newest.base))
+        let Newest { sequence: next, base, left, .. } = self.newest;
+        Ok((next, base, end_told(sequence, next, left)))
     }
 
-    /// How many sectors could hold records if the next one were opened now, those set aside and as many as may have to
-    /// be set aside next included.
-    pub(crate) fn sectors_used_after_opening(&self) -> u32 {
-        self.next.saturating_add(1).saturating_sub(self.oldest.0).saturating_add(self.aside)
+    /// Which sector before was given up, and where, as the header of this one tells.
+    async fn left_of(
+        &mut self,
+        sequence: u32,
+        opened: &Opened,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<(u32, u32)>, ReadError<F::Error>> {
+        let sector = self.medium.region.sector_at(sequence);
+        let mut at = opened.frame.entries;
+        while let Some(parsed) = self.medium.entry(sector, at, opened.frame.end, scratch).await? {
+            match parsed.head {
+                Head::Left { back, frontier } => return Ok(Some((back, frontier))),
+                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Digest { .. } => {}
+                _ => break,
+            }
+            at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
+        }
+        Ok(None)
+    }
+
+    /// Whether opening the next sector takes one of those kept for the snapshots that letting go of the oldest needs.
+    pub(crate) fn opening_takes_reserve(&self) -> bool {
+        let used = self.next.saturating_add(1).saturating_sub(self.oldest.0).saturating_add(self.aside);
+        used.saturating_add(self.reserve()) > self.medium.region.sectors
+    }
+
+    /// Whether the newest sector is one of those.
+    pub(crate) fn is_reserve(&self) -> bool {
+        let used = self.next.saturating_sub(self.oldest.0).saturating_add(self.aside);
+        used.saturating_add(self.reserve()) > self.medium.region.sectors
+    }
+
+    /// How many sectors are kept: one, and where there are enough one more, should power cuts use that up.
+    fn reserve(&self) -> u32 {
+        if self.medium.region.sectors < 8 { 1 } else { 2 }
     }
 
     /// One step of upkeep.
@@ -273,7 +308,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let region = self.medium.region;
         let left = region.sector.saturating_sub(self.newest.offset);
         let soon_full = self.pressed || left < region.sector >> 2;
-        if !soon_full || self.sectors_used_after_opening() < region.sectors {
+        if !soon_full || !self.opening_takes_reserve() {
             return Ok(Upkeep::Idle);
         }
         if self.oldest.0 == self.newest.sequence {
@@ -297,4 +332,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             Hold::By(held_by) => Upkeep::Held(held_by),
         }
     }
+}
+
+/// Where the sector `sequence` ends, if the one opened after it tells that it was given up.
+fn end_told(sequence: u32, next: u32, left: Option<(u32, u32)>) -> Option<u32> {
+    left.filter(|(back, _)| next.checked_sub(*back) == Some(sequence)).map(|(_, frontier)| frontier)
 }

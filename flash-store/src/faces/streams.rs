@@ -125,7 +125,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<Walk, ReadError<F::Error>> {
         let mut walk = self.walk(sequence, opened.frame.at);
         if sequence < self.newest.sequence {
-            let (_, next) = self.first_opened_after(sequence, scratch).await?;
+            let (_, next, end) = self.first_opened_after(sequence, scratch).await?;
+            walk.end = end.unwrap_or(u32::MAX);
             walk.events = u32::try_from(next.since(opened.base)).unwrap_or(u32::MAX);
         }
         Ok(walk)

@@ -160,6 +160,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             None => None,
         };
         self.newest.torn = false;
+        // What is written there beyond does not count, even if it verifies later.
+        self.left_at = self.left_at.or(Some(self.newest.offset));
         self.newest.offset = self.medium.region.sector;
         Ok(last.filter(|last| last.nameable))
     }
@@ -228,11 +230,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 
     /// Whether the next sector can be opened without taking the last one that is free.
     async fn next_is_spare(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, AppendError<F::Error>> {
-        let sectors = self.medium.region.sectors;
-        if self.sectors_used_after_opening() < sectors {
+        if !self.opening_takes_reserve() {
             return Ok(true);
         }
-        Ok(self.let_go(scratch).await? == Hold::Nothing && self.sectors_used_after_opening() < sectors)
+        Ok(self.let_go(scratch).await? == Hold::Nothing && !self.opening_takes_reserve())
     }
 
     /// Whether a frame to be repeated can still be read; if so it is in the buffer now, as far as that reaches.
@@ -312,7 +313,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
             at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
             match parsed.head {
-                Head::Resume { .. } => repeated.frame.entries = at,
+                Head::Resume { .. } if !repeated.opens => repeated.frame.entries = at,
                 Head::Open { .. } => repeated.opens = true,
                 head if head.is_event() => {
                     repeated.events = repeated.events.saturating_add(1);

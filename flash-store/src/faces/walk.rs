@@ -23,6 +23,8 @@ pub(crate) struct Walk {
     pub(crate) ordinal: u32,
     /// How many events the sector has, as the next one tells: what verifies beyond was given up.
     pub(crate) events: u32,
+    /// Where the sector ends, if the next one tells that it was given up.
+    pub(crate) end: u32,
     /// The frame come through last.
     pub(crate) last: Option<Frame>,
     /// Whether the frame come through last was (a try of) the second part of the sector's header.
@@ -58,6 +60,7 @@ impl Walk {
         let (budget, events) = (CHECKED_BEHIND_DAMAGE, u32::MAX);
         Self {
             events,
+            end: u32::MAX,
             budget,
             sector,
             seed,
@@ -83,6 +86,7 @@ impl<F: NorFlash> Medium<F> {
         end: Option<u32>,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Step>, ReadError<F::Error>> {
+        let end = if walk.end < self.region.sector { Some(walk.end) } else { end };
         loop {
             let Some(mut frame) = walk.frame else {
                 let Some(frame) = self.next_frame(walk, end, scratch).await? else { return Ok(None) };

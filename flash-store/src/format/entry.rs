@@ -19,6 +19,7 @@
 //! | 0x6F | CLOSE: a clean stop | | |
 //! | 0x70 | ERASE: a sector is going to be erased | ahead varint | |
 //! | 0x71 | LOST: events overwritten that were still asked for | first varint, count varint | |
+//! | 0x73 | LEFT: the sector before was given up | back varint, frontier varint | |
 //! | 0x72 | DIGEST of the streams of the sector before | back varint | Bloom filter of 1, 2, 4 or 8 bytes |
 //!
 //! `identity = kind u8, schema u8 (if f has bit 0; else 0), stream varint, version varint, back varint (if f has bit 1;
@@ -40,6 +41,7 @@ const CLOSE: u8 = 0x6F;
 const ERASE: u8 = 0x70;
 const LOST: u8 = 0x71;
 const DIGEST: u8 = 0x72;
+const LEFT: u8 = 0x73;
 const MORE: u8 = 0x80;
 
 /// Of the tag of an entry with an identity: it tells a schema that is not 0.
@@ -78,6 +80,9 @@ pub(crate) enum Head {
     Lost { first: Position, count: u64 },
     /// A Bloom filter of the streams of the sector that was the newest before this one, so many before it.
     Digest { back: u32 },
+    /// The sector that was the newest before this one, so many before it, was given up after an unclean stop: it ends
+    /// at this frontier.
+    Left { back: u32, frontier: u32 },
 }
 
 /// An entry's head as found: with how many bytes it has and how many its payload.
@@ -112,6 +117,9 @@ impl Head {
             Self::Erase { ahead } => varint_len(u64::from(*ahead)),
             Self::Lost { first, count } => varint_len(first.0).saturating_add(varint_len(*count)),
             Self::Digest { back } => varint_len(u64::from(*back)),
+            Self::Left { back, frontier } => {
+                varint_len(u64::from(*back)).saturating_add(varint_len(u64::from(*frontier)))
+            }
             Self::Close => 0,
         };
         let length = match more {
@@ -167,6 +175,11 @@ impl Head {
                 out.u8(DIGEST | flag)?;
                 out.varint(u64::from(*back))?;
             }
+            Self::Left { back, frontier } => {
+                out.u8(LEFT | flag)?;
+                out.varint(u64::from(*back))?;
+                out.varint(u64::from(*frontier))?;
+            }
         }
         match more {
             Some(payload) if self.has_payload() => out.varint(payload as u64),
@@ -197,6 +210,9 @@ impl Head {
             CLOSE => Self::Close,
             ERASE => Self::Erase { ahead: u32::try_from(input.varint()?).ok()? },
             LOST => Self::Lost { first: Position(input.varint()?), count: input.varint()? },
+            LEFT => {
+                Self::Left { back: u32::try_from(input.varint()?).ok()?, frontier: u32::try_from(input.varint()?).ok()? }
+            }
             DIGEST => Self::Digest { back: u32::try_from(input.varint()?).ok()? },
             _ => return None,
         };
@@ -271,6 +287,7 @@ mod tests {
             Head::Erase { ahead: 4096 },
             Head::Lost { first: Position(u64::MAX), count: u64::MAX },
             Head::Digest { back: 2 },
+            Head::Left { back: 1, frontier: 131_072 },
             Head::Track { tracker: Tracker(255), position: Position(u64::MAX) },
             Head::Open { base: Position(1), genesis: 64, moment: Moment { boot: u32::MAX, tick: u64::MAX } },
             Head::Resume { frontier: 131_072 },

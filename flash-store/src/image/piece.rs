@@ -138,6 +138,13 @@ pub enum EntryKind {
         /// How many sectors before this one.
         back: u32,
     },
+    /// The sector before was given up after an unclean stop.
+    Left {
+        /// How many sectors before this one.
+        back: u32,
+        /// Where in that sector it ends.
+        frontier: u32,
+    },
     /// Of a kind that this version does not know: the reading of the frame ends here.
     Unknown,
 }

@@ -171,6 +171,7 @@ impl<'s, 'a> Pieces<'s, 'a> {
             Head::Erase { ahead } => EntryKind::Erase { ahead: *ahead },
             Head::Lost { first, count } => EntryKind::Lost { first: *first, count: *count },
             Head::Digest { back } => EntryKind::Digest { back: *back },
+            Head::Left { back, frontier } => EntryKind::Left { back: *back, frontier: *frontier },
         }
     }
 
