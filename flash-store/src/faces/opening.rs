@@ -318,7 +318,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.newest.last = Some(Frame { at: place, entries: place, end, next, ordinal: 0, filling: 0 });
         self.newest.slots = 0;
         self.newest.torn = false;
-        (self.announced, self.wear) = (sequence, erases);
+        (self.announced, self.wear, self.left_at) = (sequence, erases, None);
         self.streams.clear();
         self.reader.forget();
         self.chase = None;

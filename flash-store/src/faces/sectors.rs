@@ -92,6 +92,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     return Ok(Hold::Nothing);
                 }
                 Err(error) => {
+                    if !self.answers(scratch).await {
+                        return Err(AppendError::Storage(error)); // it is not this sector alone
+                    }
                     self.state = state; // the newest sector is as it was
                     self.aside = self.aside.max(ahead);
                     refused = Some(error);
@@ -105,6 +108,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             Some(error) if sectors <= 2 => Err(AppendError::Storage(error)),
             _ => Ok(Hold::By(HeldBy::Wear)),
         }
+    }
+
+    /// Whether the flash can be read at all.
+    async fn answers(&mut self, scratch: &mut Scratch<'_>) -> bool {
+        self.medium.unreadable = None;
+        scratch.bytes_mut(); // read it anew
+        let read = self.erases_of(self.newest.sequence, scratch).await.is_ok();
+        read && self.medium.unreadable.is_none()
     }
 
     /// Lets everything go that stands where the sector with this sequence number goes.
