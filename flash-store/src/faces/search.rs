@@ -110,23 +110,21 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let newest = self.newest.sequence;
         (self.next, self.prepared) = (newest.saturating_add(1), Prepared::No);
         let most = newest.saturating_add(region.sectors.saturating_sub(1));
-        let mut sequence = self.announced.max(newest.saturating_add(1)).min(most);
-        while sequence > newest {
+        let said = if self.announced > newest { self.announced.saturating_add(1) } else { newest.saturating_add(1) };
+        let (mut newer, mut sequence) = (None, newest);
+        while sequence < said.min(most) {
+            sequence = sequence.saturating_add(1);
             match self.probe(region.index_of(sequence), Some((self.identity, sequence)), scratch).await? {
                 Probe::Opened(identity, found) if identity == self.identity && found == sequence => {
-                    return Ok(Some(sequence));
+                    newer = Some(sequence);
                 }
-                Probe::Prepared(identity, found)
-                    if identity == self.identity && found == sequence && self.prepared == Prepared::No =>
-                {
+                Probe::Prepared(identity, found) if identity == self.identity && found == sequence => {
                     (self.next, self.prepared) = (sequence, Prepared::Found);
-                    self.aside = self.aside.max(sequence.saturating_sub(newest).saturating_sub(1));
                 }
                 _ => {}
             }
-            sequence = sequence.saturating_sub(1);
         }
-        Ok(None)
+        Ok(newer)
     }
 
     /// Whether what follows the newest sector looks like the end of the log: prepared for the next lap, of the lap
@@ -141,7 +139,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let sequence = newest.saturating_add(ahead);
             let index = region.index_of(sequence);
             match self.probe(index, Some((self.identity, sequence)), scratch).await? {
-                Probe::Opened(identity, found) if identity == self.identity => return Ok(found < newest),
+                Probe::Opened(identity, found) | Probe::Prepared(identity, found) if identity == self.identity => {
+                    return Ok(found < newest);
+                }
                 Probe::Opened(..) | Probe::Prepared(..) => return Ok(true),
                 // In the first lap everything behind is as it was before the log.
                 Probe::None(_) if sequence < self.newest.genesis.saturating_add(region.sectors) => {

@@ -61,8 +61,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         let (newest, sectors) = (self.newest.sequence, self.medium.region.sectors);
         if self.announcement(newest.saturating_add(sectors)).is_none() {
-            // What is set aside must be said, or the next mount would not look behind it.
+            // What is set aside must be said, or the next mount would not look behind it: it looks no further than right
+            // behind what was said before.
             let next = newest.saturating_add(1);
+            let spare = self.announced.saturating_add(1);
+            let passable = self.announced > newest && spare.saturating_sub(newest) < sectors && sectors > 2;
+            if passable && self.clear_place(spare, scratch).await? == Hold::Nothing {
+                return self.erase_again(spare, scratch).await;
+            }
             return match self.clear_place(next, scratch).await? {
                 Hold::Nothing => self.erase_again(next, scratch).await,
                 hold => Ok(hold),
@@ -74,7 +80,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let hold = self.clear_place(next, scratch).await?;
             if hold != Hold::Nothing {
                 return match again {
-                    Some(next) => self.erase_again(next, scratch).await,
+                    Some(next) => match self.erase_again(next, scratch).await {
+                        // It refuses to be erased: what holds the others is what can be done about.
+                        Err(AppendError::Storage(_)) if self.answers(scratch).await => {
+                            self.state = State::Mounted;
+                            Ok(hold)
+                        }
+                        done => done,
+                    },
                     None => Ok(hold),
                 };
             }
