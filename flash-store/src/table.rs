@@ -65,6 +65,21 @@ impl<const N: usize> Streams<N> {
         Some(known)
     }
 
+    /// A stream that is needed now, and its place.
+    #[inline]
+    pub(crate) fn find(&mut self, stream: StreamId) -> Option<(usize, &Known)> {
+        let clock = self.clock;
+        let (place, known) = self.known.iter_mut().enumerate().find(|(_, known)| known.stream == stream)?;
+        known.used = clock;
+        Some((place, known))
+    }
+
+    /// The stream at this place.
+    #[inline]
+    pub(crate) fn at(&mut self, place: usize) -> Option<&mut Known> {
+        self.known.get_mut(place)
+    }
+
     pub(crate) fn by_slot(&mut self, slot: u8) -> Option<&mut Known> {
         self.known.iter_mut().find(|known| known.slot == Some(slot))
     }
