@@ -24,9 +24,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     pub(crate) async fn append_batch(&mut self, batch: &mut Batch<'_>) -> Result<Appended, AppendError<F::Error>> {
         self.streams.next_use();
         if let Some(one) = self.one_at_hand(batch) {
-            if let Some((len, padded)) = self.encode_one(batch, &one) {
+            if let Some((start, len, padded)) = self.encode_one(batch, &one) {
                 let appended = Appended { first: self.newest.next(), events: 1 };
-                self.program(batch, padded).await?;
+                self.program(batch, start, padded).await?;
                 if let Some(known) = self.streams.at(one.known) {
                     (known.version, known.appeared) = (one.version, Some(self.newest.sequence));
                 }
@@ -45,7 +45,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let appended = Appended { first: self.newest.next(), events: batch.events() };
         let padded =
             self.encode(batch, entries).ok_or(AppendError::ScratchTooSmall { needed: self.needed(batch, len) })?;
-        self.program(batch, padded).await?;
+        self.program(batch, 0, padded).await?;
         self.take_in(batch);
         self.advance(batch.events(), len, padded);
         Ok(appended)
@@ -73,42 +73,48 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         at_hand.then_some(One { known: place, slot, version, start, len })
     }
 
-    /// As [`encode`](Self::encode) does it; answers the length of the frame, and how many bytes to program. `None` if
+    /// As [`encode`](Self::encode) does it, but that a payload of a usual length stays where it is, with its head right
+    /// before it; answers where in the buffer the frame starts, its length, and how many bytes to program. `None` if
     /// that does not fit the buffer, which is then as it was but for what stood before the payload.
     #[inline]
-    fn encode_one(&self, batch: &mut Batch<'_>, one: &One) -> Option<(usize, usize)> {
+    fn encode_one(&self, batch: &mut Batch<'_>, one: &One) -> Option<(usize, usize, usize)> {
         let [ordinal, ..] = self.newest.events.to_le_bytes();
         let bytes = batch.bytes_mut();
         let (entries, low) = (one.len.checked_add(2)?, lowest(one.version));
-        let front = bytes.get_mut(..one.start)?;
-        let start = match (u8::try_from(entries), front.first_chunk_mut()) {
+        let (front, payload) = bytes.split_at_mut_checked(one.start)?;
+        payload.get(..one.len)?;
+        let (start, len) = match (u8::try_from(entries), front.last_chunk_mut::<SHORT_HEAD>()) {
             // One byte tells the length.
             (Ok(entries @ ..0x7F), Some(head)) => {
                 *head = [0, 0, 0, 0, entries.saturating_add(1), ordinal, one.slot, low];
-                head.len()
+                (one.start.saturating_sub(SHORT_HEAD), one.len.saturating_add(SHORT_HEAD))
             }
             _ => {
                 let mut out = ByteWriter::new(front);
                 write_head(entries, ordinal, &mut out)?;
                 out.slice(&[one.slot, low])?;
-                out.len()
+                (0, out.len().saturating_add(one.len))
             }
         };
-        let len = start.checked_add(one.len)?;
-        let (region, payload) = (&self.medium.region, one.start..one.start.checked_add(one.len)?);
-        // Else the payload must not be moved now.
-        bytes.get(..region.words(count(len)).saturating_add(region.word) as usize)?;
-        bytes.get(payload.clone())?;
-        bytes.copy_within(payload, start);
-        let padded = finish(region, self.newest.seed, self.newest.offset, len, bytes)?;
-        batch.moved(0, start);
-        Some((len, padded))
+        let region = &self.medium.region;
+        let room = region.words(count(len)).saturating_add(region.word) as usize;
+        let frame = bytes.get_mut(start..)?;
+        frame.get(..room)?; // else the payload must not be moved now
+        if start == 0 {
+            let at = len.checked_sub(one.len)?;
+            frame.copy_within(one.start..one.start.checked_add(one.len)?, at);
+            let padded = finish(region, self.newest.seed, self.newest.offset, len, frame)?;
+            batch.moved(0, at);
+            return Some((start, len, padded));
+        }
+        let padded = finish(region, self.newest.seed, self.newest.offset, len, frame)?;
+        Some((start, len, padded))
     }
 
-    /// Writes the frame at the front of the buffer behind the newest.
+    /// Writes the frame at this place of the buffer behind the newest.
     #[inline]
-    async fn program(&mut self, batch: &Batch<'_>, padded: usize) -> Result<(), AppendError<F::Error>> {
-        let bytes = batch.bytes().get(..padded).unwrap_or_default();
+    async fn program(&mut self, batch: &Batch<'_>, start: usize, padded: usize) -> Result<(), AppendError<F::Error>> {
+        let bytes = batch.bytes().get(start..start.saturating_add(padded)).unwrap_or_default();
         let at = self.newest.sector.saturating_add(self.newest.offset);
         self.state = State::Interrupted;
         self.medium.write(at, bytes).await.map_err(AppendError::Storage)?;
@@ -430,6 +436,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 const HEADS: u32 = (HEAD_BYTES + entry::HEAD_BYTES) as u32;
 /// The most if the stream has its slot: then the entry has two.
 const HEADS_HERE: u32 = HEAD_BYTES as u32 + 2;
+
+/// The bytes before the payload in a frame of one entry, if its stream has its slot and one byte tells its length.
+const SHORT_HEAD: usize = 8;
 
 /// One event that follows on in a stream that has its slot.
 struct One {

@@ -35,9 +35,12 @@ impl Checksum {
 
     #[inline]
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<4>();
-        let words = words.iter().fold(self.0, |crc, word| after(after(after(after(crc ^ u32::from_le_bytes(*word))))));
-        self.0 = rest.iter().fold(words, |crc, byte| after(crc ^ u32::from(*byte)));
+        let mut rest = bytes;
+        while let Some((word, behind)) = rest.split_first_chunk() {
+            self.0 = after(after(after(after(self.0 ^ u32::from_le_bytes(*word)))));
+            rest = behind;
+        }
+        self.0 = rest.iter().fold(self.0, |crc, byte| after(crc ^ u32::from(*byte)));
     }
 
     /// The CRC as it is stored: never all ones, which is what erased flash reads, and never all zeros.
