@@ -1,5 +1,7 @@
 //! The outside of a frame.
 
+use core::num::NonZeroU32;
+
 use evenkeel_core::bytes::{ByteReader, ByteWriter, varint_len};
 
 use super::checksum::Checksum;
@@ -25,6 +27,40 @@ pub(crate) struct Frame {
     pub(crate) ordinal: u8,
     /// Which filling of the buffer it was verified in: what is read again may not be what was verified.
     pub(crate) filling: u32,
+}
+
+/// A frame that was verified at its place, in less memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kept {
+    at: u32,
+    len: NonZeroU32,
+    filling: u32,
+    /// How far behind its start its first entry is.
+    entries: u8,
+    padding: u8,
+    ordinal: u8,
+}
+
+impl Kept {
+    /// `None` of a frame that cannot be: one of no length, or with more before its entries, or behind them, than any.
+    pub(crate) fn of(frame: &Frame) -> Option<Self> {
+        let Frame { at, entries, end, next, ordinal, filling } = *frame;
+        Some(Self {
+            at,
+            len: NonZeroU32::new(end.checked_sub(at)?)?,
+            filling,
+            entries: u8::try_from(entries.checked_sub(at)?).ok()?,
+            padding: u8::try_from(next.checked_sub(end)?).ok()?,
+            ordinal,
+        })
+    }
+
+    pub(crate) fn frame(&self) -> Frame {
+        let Self { at, len, filling, entries, padding, ordinal } = *self;
+        let end = at.saturating_add(len.get());
+        let (entries, next) = (at.saturating_add(u32::from(entries)), end.saturating_add(u32::from(padding)));
+        Frame { at, entries, end, next, ordinal, filling }
+    }
 }
 
 /// What the first bytes of a frame claim; nothing of it is to be trusted before the CRC has been checked.
