@@ -72,6 +72,8 @@ pub struct Batch<'b> {
     bytes: &'b mut [u8],
     headroom: Headroom,
     front: usize,
+    /// Where the table starts.
+    table: usize,
     count: usize,
     events: u32,
 }
@@ -81,24 +83,29 @@ pub const ENTRY_BYTES: usize = 24;
 
 impl<'b> Batch<'b> {
     /// An empty batch in these bytes.
+    #[inline]
     pub fn new(bytes: &'b mut [u8], headroom: Headroom) -> Self {
-        Self { bytes, headroom, front: headroom.batch, count: 0, events: 0 }
+        let table = bytes.len();
+        Self { bytes, headroom, front: headroom.batch, table, count: 0, events: 0 }
     }
 
     /// How many entries it has.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.count
     }
 
     /// Whether it has no entries.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// How many of its entries are events.
     #[must_use]
+    #[inline]
     pub fn events(&self) -> u32 {
         self.events
     }
@@ -129,17 +136,21 @@ impl<'b> Batch<'b> {
     }
 
     /// Adds an entry whose payload `encode` writes to the front of the bytes it is given, answering its length.
+    #[inline]
     pub fn push(
         &mut self,
         op: Op,
         encode: impl FnOnce(&mut [u8]) -> Result<usize, CodecError>,
     ) -> Result<(), BatchError> {
         let start = self.front.saturating_add(self.headroom.entry);
+        let end = self.table.saturating_sub(ENTRY_BYTES);
         let count = self.count.saturating_add(1);
-        let end = self.bytes.len().saturating_sub(count.saturating_mul(ENTRY_BYTES));
-        let needed = start.saturating_add(count.saturating_mul(ENTRY_BYTES));
-        let too_small = |more: usize| BatchError::ScratchTooSmall { needed: needed.saturating_add(more) };
-        let Some(room) = self.bytes.get_mut(start..end) else {
+        let too_small = |more: usize| {
+            let needed = start.saturating_add(count.saturating_mul(ENTRY_BYTES));
+            BatchError::ScratchTooSmall { needed: needed.saturating_add(more) }
+        };
+        let Some((room, row)) = self.bytes.get_mut(start..self.table).and_then(|free| free.split_last_chunk_mut())
+        else {
             return Err(too_small(1));
         };
         let limit = room.len();
@@ -149,28 +160,39 @@ impl<'b> Batch<'b> {
             Err(CodecError::DoesNotFit) => return Err(too_small(limit.saturating_add(1))),
             Err(error) => return Err(BatchError::Codec(error)),
         };
-        self.front = start.saturating_add(len);
-        self.count = count;
+        *row = Entry { op, start, len }.to_row();
+        (self.front, self.table, self.count) = (start.saturating_add(len), end, count);
         if matches!(op, Op::Event { .. }) {
             self.events = self.events.saturating_add(1);
         }
-        self.set_entry(count.saturating_sub(1), Entry { op, start, len });
         Ok(())
     }
 
     /// The entry with this index.
     #[must_use]
+    #[inline]
     pub fn entry(&self, index: usize) -> Option<Entry> {
         if index >= self.count {
             return None;
         }
         let at = self.entry_at(index)?;
         let row: &[u8; ENTRY_BYTES] = self.bytes.get(at..)?.first_chunk()?;
-        Entry::from_row(row)
+        Some(Entry::from_row(row))
+    }
+
+    /// The entry of a batch that has one only.
+    #[must_use]
+    #[inline]
+    pub fn only(&self) -> Option<Entry> {
+        if self.count != 1 {
+            return None;
+        }
+        self.bytes.last_chunk().map(Entry::from_row)
     }
 
     /// The payload of the entry with this index.
     #[must_use]
+    #[inline]
     pub fn payload(&self, index: usize) -> &[u8] {
         let Some(entry) = self.entry(index) else { return &[] };
         self.bytes.get(entry.start..entry.start.saturating_add(entry.len)).unwrap_or_default()
@@ -182,28 +204,39 @@ impl<'b> Batch<'b> {
     }
 
     /// Says that the payload of the entry with this index now starts at `start`.
+    #[inline]
     pub fn moved(&mut self, index: usize, start: usize) {
-        if let Some(entry) = self.entry(index) {
-            self.set_entry(index, Entry { start, ..entry });
+        if index >= self.count {
+            return;
+        }
+        let row = self.entry_at(index).and_then(|at| self.bytes.get_mut(at..)?.first_chunk_mut());
+        if let Some(row) = row {
+            let start = u32::try_from(start).unwrap_or(u32::MAX);
+            let row: &mut [u8; ENTRY_BYTES] = row;
+            let [before @ .., _, _, _, _] = row;
+            if let Some(place) = before.last_chunk_mut() {
+                *place = start.to_le_bytes();
+            }
         }
     }
 
     /// The bytes before the table: payloads, the headroom between them, and what is still free behind them.
+    #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        let end = self.table();
-        self.bytes.get_mut(..end).unwrap_or_default()
+        self.bytes.get_mut(..self.table).unwrap_or_default()
     }
 
     /// The bytes that [`bytes_mut`](Self::bytes_mut) gives, to read.
     #[must_use]
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.table()).unwrap_or_default()
+        self.bytes.get(..self.table).unwrap_or_default()
     }
 
     /// The bytes behind the last payload that nobody uses, for look-ups while the batch stands.
+    #[inline]
     pub fn free_mut(&mut self) -> &mut [u8] {
-        let (front, end) = (self.front, self.table());
-        self.bytes.get_mut(front..end).unwrap_or_default()
+        self.bytes.get_mut(self.front..self.table).unwrap_or_default()
     }
 
     /// Checks the entry with this index against the state of its stream in the log, and against the entries before
@@ -245,58 +278,43 @@ impl<'b> Batch<'b> {
         })
     }
 
-    fn table(&self) -> usize {
-        self.bytes.len().saturating_sub(self.count.saturating_mul(ENTRY_BYTES))
-    }
-
+    #[inline]
     fn entry_at(&self, index: usize) -> Option<usize> {
         self.bytes.len().checked_sub(index.checked_add(1)?.checked_mul(ENTRY_BYTES)?)
-    }
-
-    fn set_entry(&mut self, index: usize, entry: Entry) {
-        let row = entry.to_row();
-        if let Some(at) = self.entry_at(index) {
-            if let Some(place) = self.bytes.get_mut(at..).and_then(|bytes| bytes.first_chunk_mut()) {
-                *place = row;
-            }
-        }
     }
 }
 
 impl Entry {
     // Row: op, kind or tracker, schema, 0, version (4), stream or position (8), start (4), len (4).
+    #[inline]
     fn to_row(self) -> [u8; ENTRY_BYTES] {
         let (op, kind, schema, version, number) = match self.op {
             Op::Event { stream, kind, schema, version } => (0, kind.0, schema, version.0, stream.0),
             Op::Snapshot { stream, kind, schema, version } => (1, kind.0, schema, version.0, stream.0),
             Op::Track { tracker, position } => (2, tracker.0, 0, 0, position.0),
         };
-        let mut row = [0; ENTRY_BYTES];
-        let mut out = crate::bytes::ByteWriter::new(&mut row);
-        let start = u32::try_from(self.start).unwrap_or(u32::MAX);
-        let len = u32::try_from(self.len).unwrap_or(u32::MAX);
-        let _ = out
-            .slice(&[op, kind, schema, 0])
-            .and_then(|()| out.u32(version))
-            .and_then(|()| out.u64(number))
-            .and_then(|()| out.u32(start))
-            .and_then(|()| out.u32(len));
-        row
+        let count = |value: usize| u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes();
+        let [v0, v1, v2, v3] = version.to_le_bytes();
+        let [n0, n1, n2, n3, n4, n5, n6, n7] = number.to_le_bytes();
+        let ([s0, s1, s2, s3], [l0, l1, l2, l3]) = (count(self.start), count(self.len));
+        [op, kind, schema, 0, v0, v1, v2, v3, n0, n1, n2, n3, n4, n5, n6, n7, s0, s1, s2, s3, l0, l1, l2, l3]
     }
 
-    fn from_row(row: &[u8; ENTRY_BYTES]) -> Option<Self> {
-        let mut input = crate::bytes::ByteReader::new(row);
-        let (op, kind, schema) = (input.u8()?, input.u8()?, input.u8()?);
-        input.u8()?;
-        let (version, number) = (Version(input.u32()?), input.u64()?);
-        let (start, len) = (input.u32()? as usize, input.u32()? as usize);
+    #[inline]
+    fn from_row(row: &[u8; ENTRY_BYTES]) -> Self {
+        let [op, kind, schema, _, v0, v1, v2, v3, n0, n1, n2, n3, n4, n5, n6, n7, s0, s1, s2, s3, l0, l1, l2, l3] =
+            *row;
+        let version = Version(u32::from_le_bytes([v0, v1, v2, v3]));
+        let number = u64::from_le_bytes([n0, n1, n2, n3, n4, n5, n6, n7]);
+        let start = u32::from_le_bytes([s0, s1, s2, s3]) as usize;
+        let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         let (stream, kind_) = (StreamId(number), Kind(kind));
         let op = match op {
             0 => Op::Event { stream, kind: kind_, schema, version },
             1 => Op::Snapshot { stream, kind: kind_, schema, version },
             _ => Op::Track { tracker: Tracker(kind), position: Position(number) },
         };
-        Some(Self { op, start, len })
+        Self { op, start, len }
     }
 
     /// The event of this entry as the record it becomes at `position`; `None` if it is no event.

@@ -24,78 +24,97 @@ pub struct ByteWriter<'b> {
 
 impl<'b> ByteWriter<'b> {
     /// Starts at the beginning of `bytes`.
+    #[inline]
     pub fn new(bytes: &'b mut [u8]) -> Self {
         Self { bytes, len: 0 }
     }
 
     /// How many bytes have been written.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether nothing has been written yet.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// How many bytes there is still room for.
     #[must_use]
+    #[inline]
     pub fn room(&self) -> usize {
         self.bytes.len().saturating_sub(self.len)
     }
 
     /// What has been written.
     #[must_use]
+    #[inline]
     pub fn written(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
     /// The room that is left, to be written by other means and then taken with [`advance`](Self::advance).
+    #[inline]
     pub fn rest(&mut self) -> &mut [u8] {
         self.bytes.get_mut(self.len..).unwrap_or_default()
     }
 
     /// Takes `count` bytes that were written into [`rest`](Self::rest).
+    #[inline]
     pub fn advance(&mut self, count: usize) -> Option<()> {
         let len = self.len.checked_add(count)?;
         (len <= self.bytes.len()).then(|| self.len = len)
     }
 
     /// Forgets all but the first `len` bytes written.
+    #[inline]
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
 
     /// Writes these bytes.
+    #[inline]
     pub fn slice(&mut self, bytes: &[u8]) -> Option<()> {
-        self.rest().get_mut(..bytes.len())?.copy_from_slice(bytes);
-        self.advance(bytes.len())
+        let end = self.len.checked_add(bytes.len())?;
+        self.bytes.get_mut(self.len..end)?.copy_from_slice(bytes);
+        self.len = end;
+        Some(())
     }
 
     /// Writes one byte.
+    #[inline]
     pub fn u8(&mut self, value: u8) -> Option<()> {
         self.slice(&[value])
     }
 
     /// Writes two bytes, the lower first.
+    #[inline]
     pub fn u16(&mut self, value: u16) -> Option<()> {
         self.slice(&value.to_le_bytes())
     }
 
     /// Writes four bytes, the lowest first.
+    #[inline]
     pub fn u32(&mut self, value: u32) -> Option<()> {
         self.slice(&value.to_le_bytes())
     }
 
     /// Writes eight bytes, the lowest first.
+    #[inline]
     pub fn u64(&mut self, value: u64) -> Option<()> {
         self.slice(&value.to_le_bytes())
     }
 
     /// Writes 1 to 10 bytes, LEB128.
+    #[inline]
     pub fn varint(&mut self, value: u64) -> Option<()> {
+        if value < 0x80 {
+            return self.u8(value as u8);
+        }
         let (bytes, len) = varint(value);
         self.slice(bytes.get(..len)?)
     }
@@ -200,6 +219,7 @@ pub fn varint(value: u64) -> ([u8; 10], usize) {
 
 /// How many bytes [`varint`] takes for a number.
 #[must_use]
+#[inline]
 pub const fn varint_len(value: u64) -> usize {
     let bits = 64_u32.saturating_sub((value | 1).leading_zeros());
     bits.div_ceil(7) as usize

@@ -24,46 +24,54 @@ pub struct Held {
 
 impl<'b> Scratch<'b> {
     /// Takes the buffer.
+    #[inline]
     pub fn new(bytes: &'b mut [u8]) -> Self {
         Self { bytes, held: Held::default() }
     }
 
     /// How many bytes were lent.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
     /// Whether no bytes were lent.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// What the buffer holds.
     #[must_use]
+    #[inline]
     pub fn held(&self) -> Held {
         self.held
     }
 
     /// The bytes, as they are.
     #[must_use]
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         self.bytes
     }
 
     /// The bytes to be overwritten: what they held is forgotten.
+    #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         self.held = Held::default();
         self.bytes
     }
 
     /// Says what the buffer now holds from its first byte on.
+    #[inline]
     pub fn set_held(&mut self, held: Held) {
         self.held = held;
     }
 
     /// Starts a batch in the buffer: what it held is forgotten.
+    #[inline]
     pub fn batch(&mut self, headroom: Headroom) -> Batch<'_> {
         Batch::new(self.bytes_mut(), headroom)
     }

@@ -128,6 +128,7 @@ pub mod blocking {
     mod opening;
     mod pour;
     mod record_manager;
+    mod rest;
     mod search;
     mod sectors;
     mod streams;
@@ -155,6 +156,7 @@ pub mod asynchronous {
     mod opening;
     mod pour;
     mod record_manager;
+    mod rest;
     mod search;
     mod sectors;
     mod streams;

@@ -1,5 +1,7 @@
 //! What the log remembers of streams and trackers.
 
+use core::num::NonZeroU32;
+
 use evenkeel_core::{Kind, Position, StreamHead, StreamId, Tracker, Version};
 use heapless::Vec;
 
@@ -13,7 +15,7 @@ pub(crate) struct Known {
     pub(crate) kind: Kind,
     pub(crate) schema: u8,
     /// A sector in which a snapshot of it stands that was read back; `None` if none is known of.
-    pub(crate) snapshot: Option<u32>,
+    pub(crate) snapshot: Option<NonZeroU32>,
     /// Its slot in the newest sector, if it has been introduced there.
     pub(crate) slot: Option<u8>,
     /// When it was needed last: the one longest not needed makes room for another.
@@ -65,6 +67,21 @@ impl<const N: usize> Streams<N> {
         Some(known)
     }
 
+    /// A stream that is needed now, and its place.
+    #[inline]
+    pub(crate) fn find(&mut self, stream: StreamId) -> Option<(usize, &Known)> {
+        let clock = self.clock;
+        let (place, known) = self.known.iter_mut().enumerate().find(|(_, known)| known.stream == stream)?;
+        known.used = clock;
+        Some((place, known))
+    }
+
+    /// The stream at this place.
+    #[inline]
+    pub(crate) fn at(&mut self, place: usize) -> Option<&mut Known> {
+        self.known.get_mut(place)
+    }
+
     pub(crate) fn by_slot(&mut self, slot: u8) -> Option<&mut Known> {
         self.known.iter_mut().find(|known| known.slot == Some(slot))
     }
@@ -100,49 +117,66 @@ impl<const N: usize> Streams<N> {
 /// Where the trackers stand.
 #[derive(Debug)]
 pub(crate) struct Trackers<const N: usize> {
-    at: Vec<(Tracker, Position), N>,
+    /// Where the first `count` of them stand, and which they are.
+    at: [Position; N],
+    of: [Tracker; N],
+    count: u8,
 }
 
 impl<const N: usize> Trackers<N> {
     pub(crate) const fn new() -> Self {
-        Self { at: Vec::new() }
+        Self { at: [Position::START; N], of: [Tracker(0); N], count: 0 }
     }
 
     pub(crate) fn clear(&mut self) {
-        self.at.clear();
+        self.count = 0;
     }
 
     pub(crate) fn get(&self, tracker: Tracker) -> Position {
-        self.at.iter().find(|(known, _)| *known == tracker).map_or(Position::START, |(_, at)| *at)
+        self.iter().find(|(known, _)| *known == tracker).map_or(Position::START, |(_, at)| at)
     }
 
     pub(crate) fn has(&self, tracker: Tracker) -> bool {
-        self.at.iter().any(|(known, _)| *known == tracker)
+        self.iter().any(|(known, _)| known == tracker)
     }
 
     /// How many more there is room for.
     pub(crate) fn room(&self) -> usize {
-        N.saturating_sub(self.at.len())
+        N.min(usize::from(u8::MAX)).saturating_sub(usize::from(self.count))
     }
 
     /// Moves a tracker; `false` if there is no room for it.
     pub(crate) fn set(&mut self, tracker: Tracker, position: Position) -> bool {
-        if let Some((_, at)) = self.at.iter_mut().find(|(known, _)| *known == tracker) {
-            *at = position;
-            return true;
+        let known = self.iter().position(|(known, _)| known == tracker);
+        let place = known.unwrap_or(usize::from(self.count));
+        let (Some(at), Some(of)) = (self.at.get_mut(place), self.of.get_mut(place)) else { return false };
+        if known.is_none() {
+            let Some(count) = self.count.checked_add(1) else { return false };
+            self.count = count;
         }
-        self.at.push((tracker, position)).is_ok()
+        (*at, *of) = (position, tracker);
+        true
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Tracker, Position)> + '_ {
-        self.at.iter().copied()
+        self.of.iter().copied().zip(self.at.iter().copied()).take(usize::from(self.count))
     }
 }
 
 /// The streams of one sector that is being read, by slot.
 #[derive(Debug, Clone)]
 pub(crate) struct Directory<const N: usize> {
-    slots: Vec<Option<Listed>, N>,
+    slots: Vec<Slot, N>,
+}
+
+/// A slot of a sector being read. Beside what is listed, not around it: an `Option` of it takes half as much again.
+#[derive(Debug, Clone)]
+struct Slot {
+    stream: StreamId,
+    version: Version,
+    kind: Kind,
+    schema: u8,
+    is_listed: bool,
 }
 
 /// One stream of a sector being read.
@@ -166,18 +200,24 @@ impl<const N: usize> Directory<N> {
     /// Lists a stream under a slot; a slot beyond the table's size is not listed.
     pub(crate) fn introduce(&mut self, slot: u8, listed: Listed) {
         let slot = usize::from(slot);
+        let Listed { stream, version, kind, schema } = listed;
+        let listed = Slot { stream, version, kind, schema, is_listed: true };
         while self.slots.len() <= slot {
-            if self.slots.push(None).is_err() {
+            if self.slots.push(Slot { is_listed: false, ..listed.clone() }).is_err() {
                 return;
             }
         }
         if let Some(place) = self.slots.get_mut(slot) {
-            *place = Some(listed);
+            *place = listed;
         }
     }
 
-    pub(crate) fn get_mut(&mut self, slot: u8) -> Option<&mut Listed> {
-        self.slots.get_mut(usize::from(slot))?.as_mut()
+    /// The stream of a slot, after one event more with this version.
+    pub(crate) fn advance(&mut self, slot: u8, version_low: u8) -> Option<Listed> {
+        let slot = self.slots.get_mut(usize::from(slot)).filter(|slot| slot.is_listed)?;
+        slot.version = version_after(slot.version, version_low);
+        let Slot { stream, version, kind, schema, .. } = *slot;
+        Some(Listed { stream, version, kind, schema })
     }
 }
 

@@ -4,15 +4,16 @@ use evenkeel_core::batch::{Batch, Entry, Op};
 use evenkeel_core::bytes::ByteWriter;
 use evenkeel_core::error::{AppendError, HeldBy};
 use evenkeel_core::scratch::Scratch;
-use evenkeel_core::{Appended, Tracker};
+use evenkeel_core::{Appended, Tracker, Version};
 
 use super::flash_log::{FlashLog, State};
 use super::mount::LEAST_SCRATCH;
 use super::sectors::Hold;
 use super::{NorFlash, face};
 use crate::format::entry::{self, Head, Named};
-use crate::format::frame::{Frame, finish, frame_len, write_head};
+use crate::format::frame::{Frame, HEAD_BYTES, finish, frame_len, write_head};
 use crate::format::header::PREPARED_BYTES;
+use crate::region::Region;
 use crate::table::Known;
 
 /// What the header of a sector may take, both parts, for the limit of a batch.
@@ -21,24 +22,109 @@ const SECTOR_OVERHEAD: u32 = 2 * 32 + 64;
 #[face]
 impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
     pub(crate) async fn append_batch(&mut self, batch: &mut Batch<'_>) -> Result<Appended, AppendError<F::Error>> {
+        self.streams.next_use();
+        if let Some(one) = self.one_at_hand(batch) {
+            if let Some((start, len, padded)) = self.encode_one(batch, &one) {
+                let appended = Appended { first: self.newest.next(), events: 1 };
+                self.program(batch, start, padded).await?;
+                if let Some(known) = self.streams.at(one.known) {
+                    (known.version, known.appeared) = (one.version, Some(self.newest.sequence));
+                }
+                self.advance(1, len, padded);
+                return Ok(appended);
+            }
+        }
+        self.append_any(batch).await
+    }
+
+    #[inline(never)]
+    async fn append_any(&mut self, batch: &mut Batch<'_>) -> Result<Appended, AppendError<F::Error>> {
         self.check(batch).await?;
-        let len = self.make_room(batch).await?;
+        let entries = self.make_room(batch).await?;
+        let len = frame_len(entries);
         let appended = Appended { first: self.newest.next(), events: batch.events() };
-        let place = self.newest.offset;
-        let padded = self.encode(batch, len).ok_or(AppendError::ScratchTooSmall { needed: self.needed(batch, len) })?;
-        let bytes = batch.bytes().get(..padded).unwrap_or_default();
+        let padded =
+            self.encode(batch, entries).ok_or(AppendError::ScratchTooSmall { needed: self.needed(batch, len) })?;
+        self.program(batch, 0, padded).await?;
+        self.take_in(batch);
+        self.advance(batch.events(), len, padded);
+        Ok(appended)
+    }
+
+    /// What most batches are: one event that follows on in a stream that has its slot, in a frame that fits the newest
+    /// sector. Nothing is to be looked up, introduced, opened or refused then. `None` of any other batch, which may as
+    /// well be in order.
+    #[inline]
+    fn one_at_hand(&mut self, batch: &Batch<'_>) -> Option<One> {
+        let region = &self.medium.region;
+        if self.state != State::Mounted || self.newest.torn || self.newest.closed {
+            return None;
+        }
+        let Entry { op: Op::Event { stream, kind, schema, version }, start, len } = batch.only()? else { return None };
+        let (place, known) = self.streams.find(stream)?;
+        let follows = known.version > Version::NONE && version.0.checked_sub(1) == Some(known.version.0);
+        if !follows || (known.kind, known.schema) != (kind, schema) {
+            return None;
+        }
+        let slot = known.slot?;
+        // Whatever head it got in another sector would be within the limit; whether it just fits is found out elsewhere.
+        let (most, len_here) = (count(len).saturating_add(HEADS), count(len).saturating_add(HEADS_HERE));
+        let at_hand = region.words(most) <= limit(region) && !self.is_reserve() && self.fits(len_here, true);
+        at_hand.then_some(One { known: place, slot, version, start, len })
+    }
+
+    /// As [`encode`](Self::encode) does it, but that a payload of a usual length stays where it is, with its head right
+    /// before it; answers where in the buffer the frame starts, its length, and how many bytes to program. `None` if
+    /// that does not fit the buffer, which is then as it was but for what stood before the payload.
+    #[inline]
+    fn encode_one(&self, batch: &mut Batch<'_>, one: &One) -> Option<(usize, usize, usize)> {
+        let [ordinal, ..] = self.newest.events.to_le_bytes();
+        let bytes = batch.bytes_mut();
+        let (entries, low) = (one.len.checked_add(2)?, lowest(one.version));
+        let (front, payload) = bytes.split_at_mut_checked(one.start)?;
+        payload.get(..one.len)?;
+        let (start, len) = match (u8::try_from(entries), front.last_chunk_mut::<SHORT_HEAD>()) {
+            // One byte tells the length.
+            (Ok(entries @ ..0x7F), Some(head)) => {
+                *head = [0, 0, 0, 0, entries.saturating_add(1), ordinal, one.slot, low];
+                (one.start.saturating_sub(SHORT_HEAD), one.len.saturating_add(SHORT_HEAD))
+            }
+            _ => {
+                let mut out = ByteWriter::new(front);
+                write_head(entries, ordinal, &mut out)?;
+                out.slice(&[one.slot, low])?;
+                (0, out.len().saturating_add(one.len))
+            }
+        };
+        let region = &self.medium.region;
+        let room = region.words(count(len)).saturating_add(region.word) as usize;
+        let frame = bytes.get_mut(start..)?;
+        frame.get(..room)?; // else the payload must not be moved now
+        if start == 0 {
+            let at = len.checked_sub(one.len)?;
+            frame.copy_within(one.start..one.start.checked_add(one.len)?, at);
+            let padded = finish(region, self.newest.seed, self.newest.offset, len, frame)?;
+            batch.moved(0, at);
+            return Some((start, len, padded));
+        }
+        let padded = finish(region, self.newest.seed, self.newest.offset, len, frame)?;
+        Some((start, len, padded))
+    }
+
+    /// Writes the frame at this place of the buffer behind the newest.
+    #[inline]
+    async fn program(&mut self, batch: &Batch<'_>, start: usize, padded: usize) -> Result<(), AppendError<F::Error>> {
+        let bytes = batch.bytes().get(start..start.saturating_add(padded)).unwrap_or_default();
+        let at = self.newest.sector.saturating_add(self.newest.offset);
         self.state = State::Interrupted;
-        let at = self.newest.sector.saturating_add(place);
         self.medium.write(at, bytes).await.map_err(AppendError::Storage)?;
         self.state = State::Mounted;
-        self.take_in(batch, place, len, padded);
-        Ok(appended)
+        Ok(())
     }
 
     /// Everything that can be refused about the entries is refused here. Streams are brought to hand; what is free of
     /// the batch's buffer serves to look them up.
     async fn check(&mut self, batch: &mut Batch<'_>) -> Result<(), AppendError<F::Error>> {
-        self.streams.next_use();
         let mut small = [0; LEAST_SCRATCH as usize];
         if self.state != State::Mounted || self.newest.torn || self.newest.closed {
             let mut scratch = room_to_read(batch, &mut small);
@@ -74,33 +160,35 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// Sees to it that the batch fits the newest sector, by opening another one if it must; answers the bytes of its
-    /// frame.
+    /// entries.
     async fn make_room(&mut self, batch: &mut Batch<'_>) -> Result<usize, AppendError<F::Error>> {
-        let region = self.medium.region;
-        let limit = region.sector.saturating_sub(SECTOR_OVERHEAD.max(u32::try_from(PREPARED_BYTES).unwrap_or(32)));
-        let most = u32::try_from(self.len_of(batch, true)).unwrap_or(u32::MAX);
-        if region.words(most) > limit {
+        let limit = limit(&self.medium.region);
+        let most = count(frame_len(self.entries_len(batch, true)));
+        if self.medium.region.words(most) > limit {
             return Err(AppendError::TooLarge { bytes: most, limit });
         }
         let mut small = [0; LEAST_SCRATCH as usize];
-        let padding = if ends_erased(batch) { region.word } else { 0 };
-        let fits = |log: &Self, len: usize| {
-            let end = log.newest.offset.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
-            let end = region.words(end).saturating_add(padding);
-            end.saturating_add(log.kept_for_announcing()) <= region.sector
-        };
+        let padded = ends_erased(batch);
         self.leave_the_reserve(batch, &mut small).await?;
-        let mut len = self.len_of(batch, false);
-        if fits(self, len) {
-            return Ok(len);
+        let mut entries = self.entries_len(batch, false);
+        if !self.fits(count(frame_len(entries)), padded) {
+            let events = batch.events() > 0;
+            self.next_sector(events, &mut room_to_read(batch, &mut small)).await?;
+            entries = self.entries_len(batch, false);
+            if !self.fits(count(frame_len(entries)), padded) {
+                return Err(AppendError::TooLarge { bytes: count(frame_len(entries)), limit });
+            }
         }
-        let events = batch.events() > 0;
-        self.next_sector(events, &mut room_to_read(batch, &mut small)).await?;
-        len = self.len_of(batch, false);
-        if !fits(self, len) {
-            return Err(AppendError::TooLarge { bytes: u32::try_from(len).unwrap_or(u32::MAX), limit });
-        }
-        Ok(len)
+        Ok(entries)
+    }
+
+    /// Whether a frame of so many bytes fits the newest sector; `padded` if it may need a word more.
+    #[inline]
+    fn fits(&self, len: u32, padded: bool) -> bool {
+        let region = &self.medium.region;
+        let end = region.words(self.newest.offset.saturating_add(len));
+        let end = end.saturating_add(if padded { region.word } else { 0 });
+        end.saturating_add(self.kept_for_announcing()) <= region.sector
     }
 
     /// When the newest sector is of the reserve, what is left of it belongs to the snapshots that letting
@@ -161,13 +249,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.open_next(scratch).await
     }
 
-    /// How many bytes the frame of a batch takes in the newest sector, or in one in which no stream has a slot.
-    fn len_of(&self, batch: &Batch<'_>, fresh: bool) -> usize {
-        let entries = (0..batch.len()).fold(0_usize, |sum, index| {
+    /// How many bytes the entries of a batch take in the newest sector, or in one in which no stream has a slot.
+    fn entries_len(&self, batch: &Batch<'_>, fresh: bool) -> usize {
+        (0..batch.len()).fold(0_usize, |sum, index| {
             let Some((head, entry)) = self.head_of(batch, index, fresh) else { return sum };
             sum.saturating_add(head.len(told(batch, index, &entry))).saturating_add(entry.len)
-        });
-        frame_len(entries)
+        })
     }
 
     /// The head that an entry gets.
@@ -177,7 +264,6 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             Op::Event { stream, kind, schema, version } => {
                 let known = self.streams.get(stream);
                 let named = Named { kind, schema, stream, version, back: self.back_of(known) };
-                let [version_low, ..] = version.0.to_le_bytes();
                 if self.introduces(batch, index, fresh) {
                     match self.new_slot(batch, index, fresh) {
                         Some(slot) => Head::Introduction { slot, named },
@@ -185,7 +271,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     }
                 } else {
                     match self.slot_of(batch, index, fresh) {
-                        Some(slot) => Head::Event { slot, version_low },
+                        Some(slot) => Head::Event { slot, version_low: lowest(version) },
                         None => Head::Inline { named },
                     }
                 }
@@ -245,31 +331,25 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 
     /// Turns the batch into a frame at the front of its buffer, moving each payload behind its head; answers how
     /// many bytes to program.
-    fn encode(&self, batch: &mut Batch<'_>, len: usize) -> Option<usize> {
+    fn encode(&self, batch: &mut Batch<'_>, entries: usize) -> Option<usize> {
         let [ordinal, ..] = self.newest.events.to_le_bytes();
-        let mut head = [0; entry::HEAD_BYTES + 8];
-        let entries = (0..batch.len()).try_fold(0_usize, |sum, index| {
-            let (head, entry) = self.head_of(batch, index, false)?;
-            sum.checked_add(head.len(told(batch, index, &entry)))?.checked_add(entry.len)
-        })?;
-        let mut out = ByteWriter::new(&mut head);
+        let mut out = ByteWriter::new(batch.bytes_mut());
         write_head(entries, ordinal, &mut out)?;
-        let mut at = put(batch, 0, out.written())?;
+        let mut at = out.len();
         for index in 0..batch.len() {
-            let (entry_head, entry) = self.head_of(batch, index, false)?;
-            let mut out = ByteWriter::new(&mut head);
-            entry_head.write(told(batch, index, &entry), &mut out)?;
-            let start = at.checked_add(out.len())?;
+            let (head, entry) = self.head_of(batch, index, false)?;
+            let told = told(batch, index, &entry);
+            let start = at.checked_add(head.len(told))?;
             if start > entry.start {
                 return None;
             }
-            at = put(batch, at, out.written())?;
-            batch.bytes_mut().copy_within(entry.start..entry.start.checked_add(entry.len)?, start);
+            let bytes = batch.bytes_mut();
+            head.write(told, &mut ByteWriter::new(bytes.get_mut(at..start)?))?;
+            at = start.checked_add(entry.len)?;
+            bytes.copy_within(entry.start..entry.start.checked_add(entry.len)?, start);
             batch.moved(index, start);
-            at = at.checked_add(entry.len)?;
         }
-        debug_assert_eq!(at, len);
-        finish(&self.medium.region, self.newest.seed, self.newest.offset, len, batch.bytes_mut())
+        finish(&self.medium.region, self.newest.seed, self.newest.offset, at, batch.bytes_mut())
     }
 
     fn needed(&self, batch: &Batch<'_>, len: usize) -> u32 {
@@ -280,7 +360,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// What is durable now, in memory too.
-    fn take_in(&mut self, batch: &Batch<'_>, place: u32, len: usize, padded: usize) {
+    fn take_in(&mut self, batch: &Batch<'_>) {
         let sequence = self.newest.sequence;
         for index in 0..batch.len() {
             let introduced = self.introduces(batch, index, false) && self.newest.slots < entry::SLOTS;
@@ -307,16 +387,20 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 _ => {}
             }
         }
-        let count = |bytes: usize| u32::try_from(bytes).unwrap_or_default();
+    }
+
+    /// The frame that was written behind the newest is the newest now.
+    #[inline]
+    fn advance(&mut self, events: u32, len: usize, padded: usize) {
+        let place = self.newest.offset;
         self.newest.offset = place.saturating_add(count(padded));
         let [ordinal, ..] = self.newest.events.to_le_bytes();
-        self.newest.events = self.newest.events.saturating_add(batch.events());
-        if batch.events() > 0 {
+        self.newest.events = self.newest.events.saturating_add(events);
+        if events > 0 {
             self.newest.stored = true;
             self.newest.lost = 0;
         }
-        let end = place.saturating_add(count(len));
-        let next = self.newest.offset;
+        let (end, next) = (place.saturating_add(count(len)), self.newest.offset);
         self.newest.last = Some(Frame { at: place, entries: place, end, next, ordinal, filling: 0 });
     }
 
@@ -348,8 +432,43 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 }
 
+/// The most bytes before the payload in a frame of one entry.
+const HEADS: u32 = (HEAD_BYTES + entry::HEAD_BYTES) as u32;
+/// The most if the stream has its slot: then the entry has two.
+const HEADS_HERE: u32 = HEAD_BYTES as u32 + 2;
+
+/// The bytes before the payload in a frame of one entry, if its stream has its slot and one byte tells its length.
+const SHORT_HEAD: usize = 8;
+
+/// One event that follows on in a stream that has its slot.
+struct One {
+    /// Which of the streams at hand.
+    known: usize,
+    slot: u8,
+    version: Version,
+    /// Where its payload stands in the batch.
+    start: usize,
+    len: usize,
+}
+
+/// The most bytes of a frame.
+#[inline]
+fn limit(region: &Region) -> u32 {
+    region.sector.saturating_sub(SECTOR_OVERHEAD.max(count(PREPARED_BYTES)))
+}
+
+fn count(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+fn lowest(version: Version) -> u8 {
+    let [lowest, ..] = version.0.to_le_bytes();
+    lowest
+}
+
 /// Whether the last word of the frame may look erased, so that one more is needed.
-fn ends_erased(batch: &mut Batch<'_>) -> bool {
+#[inline]
+fn ends_erased(batch: &Batch<'_>) -> bool {
     let Some(last) = batch.len().checked_sub(1).and_then(|index| batch.entry(index)) else { return false };
     let end = last.start.saturating_add(last.len);
     match last.op {
@@ -361,12 +480,6 @@ fn ends_erased(batch: &mut Batch<'_>) -> bool {
 /// The length of a payload, if it is to be told: when other entries follow.
 fn told(batch: &Batch<'_>, index: usize, entry: &Entry) -> Option<usize> {
     (index.saturating_add(1) < batch.len()).then_some(entry.len)
-}
-
-fn put(batch: &mut Batch<'_>, at: usize, bytes: &[u8]) -> Option<usize> {
-    let end = at.checked_add(bytes.len())?;
-    batch.bytes_mut().get_mut(at..end)?.copy_from_slice(bytes);
-    Some(end)
 }
 
 fn named_before(batch: &Batch<'_>, index: usize, tracker: Tracker) -> bool {

@@ -5,7 +5,7 @@ use evenkeel_core::{Bounds, Moment, Position, Tracker};
 
 use super::medium::Medium;
 use super::notifications::Reader;
-use super::streams::Chase;
+use super::streams::Resting as Chasing;
 use super::walk::Walk;
 use super::{NorFlash, face};
 use crate::error::MountError;
@@ -56,7 +56,7 @@ pub struct FlashLog<F: NorFlash, const SLOTS: usize = 16, const TRACKERS: usize 
     pub(crate) streams: Streams<SLOTS>,
     pub(crate) trackers: Trackers<TRACKERS>,
     pub(crate) reader: Reader<SLOTS>,
-    pub(crate) chase: Option<Chase>,
+    pub(crate) chase: Option<Chasing>,
 }
 
 /// How far memory agrees with the flash.

@@ -318,7 +318,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             None => self.remember(sequence, None, named),
         }
         if let Some(known) = self.streams.get_mut(named.stream) {
-            known.snapshot = Some(sequence);
+            known.snapshot = core::num::NonZeroU32::new(sequence);
         }
     }
 }

@@ -5,6 +5,7 @@ use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{GapReason, Notification, Position, Record, Version};
 
 use super::flash_log::FlashLog;
+use super::rest::Rest;
 use super::streams::DOUBTS;
 use super::walk::{Step, Walk};
 use super::{NorFlash, face};
@@ -29,7 +30,7 @@ enum Located {
 /// Where reading by position has got to: the next position is usually the one asked for next.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<const SLOTS: usize> {
-    place: Option<Place>,
+    place: Option<Resting>,
     directory: Directory<SLOTS>,
 }
 
@@ -40,7 +41,19 @@ struct Place {
     walk: Walk,
 }
 
-impl Place {
+/// A place between two reads.
+#[derive(Debug, Clone)]
+struct Resting {
+    sequence: u32,
+    base: Position,
+    walk: Rest,
+}
+
+impl Resting {
+    fn of(place: &Place) -> Self {
+        Self { sequence: place.sequence, base: place.base, walk: Rest::of(&place.walk) }
+    }
+
     /// The position of the next event that the walk comes to, if nothing is missing before it.
     fn next(&self) -> Position {
         self.base.plus(u64::from(self.walk.ordinal))
@@ -70,11 +83,7 @@ impl<const SLOTS: usize> Reader<SLOTS> {
                 Some(listed(named))
             }
             Head::Inline { named } => Some(listed(named)),
-            Head::Event { slot, version_low } => {
-                let listed = self.directory.get_mut(*slot)?;
-                listed.version = version_after(listed.version, *version_low);
-                Some(*listed)
-            }
+            Head::Event { slot, version_low } => self.directory.advance(*slot, *version_low),
             _ => None,
         }
     }
@@ -133,7 +142,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     async fn locate(&mut self, wanted: Position, scratch: &mut Scratch<'_>) -> Result<Located, ReadError<F::Error>> {
         let last = self.log_bounds().last();
         let mut place = match self.reader.place.take() {
-            Some(place) if place.sequence >= self.oldest.0 && place.base <= wanted && place.next() <= wanted => place,
+            Some(place) if place.sequence >= self.oldest.0 && place.base <= wanted && place.next() <= wanted => {
+                let Resting { sequence, base, walk } = place;
+                Place { sequence, base, walk: walk.resume(self.walk(sequence, 0)) }
+            }
             _ => self.seek(wanted, scratch).await?,
         };
         loop {
@@ -148,7 +160,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 let next = self.enter_sector(place.sequence.saturating_add(1), scratch).await?;
                 if next.base > wanted {
                     let last = next.base.previous().min(last);
-                    self.reader.place = Some(next);
+                    self.reader.place = Some(Resting::of(&next));
                     return Ok(Located::Gap { first: wanted, last });
                 }
                 place = next;
@@ -171,7 +183,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 None => self.resolve(&place, ordinal, scratch).await?,
             };
             let sector = place.walk.sector;
-            self.reader.place = Some(place);
+            self.reader.place = Some(Resting::of(&place));
             return Ok(match listed {
                 Some(listed) => Located::Event(Event { sector, at, len }, listed),
                 None => Located::Gap { first: wanted, last: wanted },

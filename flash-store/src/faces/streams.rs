@@ -6,6 +6,7 @@ use evenkeel_core::{Record, StreamHead, StreamId, Version};
 
 use super::flash_log::FlashLog;
 use super::mount::Opened;
+use super::rest::Rest;
 use super::walk::{Step, Walk};
 use super::{NorFlash, face};
 use crate::format::entry::{Head, Named};
@@ -13,11 +14,37 @@ use crate::table::{Known, version_after};
 
 /// One stream being followed through the sectors.
 #[derive(Debug, Clone)]
-pub(crate) struct Chase {
-    stream: StreamId,
+struct Chase {
     sequence: u32,
     walk: Walk,
     follow: Follow,
+}
+
+/// A chase between two reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Resting {
+    stream: StreamId,
+    sequence: u32,
+    version: Version,
+    walk: Rest,
+    slot: Option<u8>,
+    kind: evenkeel_core::Kind,
+    schema: u8,
+}
+
+impl Resting {
+    fn of(chase: &Chase) -> Self {
+        let Follow { stream, slot, kind, schema, version, .. } = chase.follow;
+        Self { stream, sequence: chase.sequence, version, walk: Rest::of(&chase.walk), slot, kind, schema }
+    }
+
+    /// Goes on, with a walk that was just started in its sector.
+    fn resume(&self, walk: Walk) -> Chase {
+        let Self { stream, sequence, version, slot, kind, schema, .. } = *self;
+        // How far back it was before does not matter any more.
+        let follow = Follow { stream, slot, kind, schema, version, back: None };
+        Chase { sequence, walk: self.walk.resume(walk), follow }
+    }
 }
 
 /// One stream being followed through one sector.
@@ -352,10 +379,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             return Ok(None);
         }
         let mut chase = match self.chase.take() {
-            Some(chase)
-                if chase.stream == stream && chase.follow.version <= after && chase.sequence >= self.oldest.0 =>
-            {
-                chase
+            Some(chase) if chase.stream == stream && chase.version <= after && chase.sequence >= self.oldest.0 => {
+                chase.resume(self.walk(chase.sequence, 0))
             }
             _ => match self.chase_from(stream, after, last, scratch).await? {
                 Some(chase) => chase,
@@ -370,7 +395,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                         continue;
                     }
                     let (follow, sector) = (chase.follow, chase.walk.sector);
-                    self.chase = Some(chase);
+                    self.chase = Some(Resting::of(&chase));
                     return Ok(Some(Chased { follow, sector, at, len }));
                 }
                 None if chase.sequence >= last => return Ok(None),
@@ -439,7 +464,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut sequence = sequence;
         while sequence <= self.newest.sequence {
             if let Some(walk) = self.walk_of(sequence, scratch).await? {
-                return Ok(Some(Chase { stream, sequence, walk, follow: Follow::new(stream) }));
+                return Ok(Some(Chase { sequence, walk, follow: Follow::new(stream) }));
             }
             sequence = sequence.saturating_add(1);
         }

@@ -28,15 +28,15 @@ pub(crate) struct Walk {
     /// The frame come through last.
     pub(crate) last: Option<Frame>,
     /// Whether the frame come through last was (a try of) the second part of the sector's header.
-    behind_header: bool,
+    pub(super) behind_header: bool,
     /// How many events that frame has shown so far, those repeated from an earlier one included.
     pub(crate) in_frame: u32,
-    frame: Option<Frame>,
-    ahead: Option<Frame>,
-    at: u32,
-    repeated: u32,
+    pub(super) frame: Option<Frame>,
+    pub(super) ahead: Option<Frame>,
+    pub(super) at: u32,
+    pub(super) repeated: u32,
     /// How many more bytes may be checked in looking for frames behind damage.
-    budget: u32,
+    pub(super) budget: u32,
 }
 
 /// How many events can be missing before a frame that is looked for behind damage.

@@ -1,5 +1,7 @@
 //! The outside of a frame.
 
+use core::num::NonZeroU32;
+
 use evenkeel_core::bytes::{ByteReader, ByteWriter, varint_len};
 
 use super::checksum::Checksum;
@@ -25,6 +27,40 @@ pub(crate) struct Frame {
     pub(crate) ordinal: u8,
     /// Which filling of the buffer it was verified in: what is read again may not be what was verified.
     pub(crate) filling: u32,
+}
+
+/// A frame that was verified at its place, in less memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kept {
+    at: u32,
+    len: NonZeroU32,
+    filling: u32,
+    /// How far behind its start its first entry is.
+    entries: u8,
+    padding: u8,
+    ordinal: u8,
+}
+
+impl Kept {
+    /// `None` of a frame that cannot be: one of no length, or with more before its entries, or behind them, than any.
+    pub(crate) fn of(frame: &Frame) -> Option<Self> {
+        let Frame { at, entries, end, next, ordinal, filling } = *frame;
+        Some(Self {
+            at,
+            len: NonZeroU32::new(end.checked_sub(at)?)?,
+            filling,
+            entries: u8::try_from(entries.checked_sub(at)?).ok()?,
+            padding: u8::try_from(next.checked_sub(end)?).ok()?,
+            ordinal,
+        })
+    }
+
+    pub(crate) fn frame(&self) -> Frame {
+        let Self { at, len, filling, entries, padding, ordinal } = *self;
+        let end = at.saturating_add(len.get());
+        let (entries, next) = (at.saturating_add(u32::from(entries)), end.saturating_add(u32::from(padding)));
+        Frame { at, entries, end, next, ordinal, filling }
+    }
 }
 
 /// What the first bytes of a frame claim; nothing of it is to be trusted before the CRC has been checked.
@@ -54,12 +90,14 @@ impl Claim {
 }
 
 /// How many bytes a frame takes whose entries take `entries`, before it is padded to words.
+#[inline]
 pub(crate) fn frame_len(entries: usize) -> usize {
     let body = entries.saturating_add(1);
     body.saturating_add(varint_len(body as u64)).saturating_add(4)
 }
 
 /// Writes what stands before the entries: a place for the CRC, the length, the ordinal.
+#[inline]
 pub(crate) fn write_head(entries: usize, ordinal: u8, out: &mut ByteWriter<'_>) -> Option<()> {
     out.u32(0)?;
     out.varint(entries.saturating_add(1) as u64)?;
@@ -71,12 +109,14 @@ pub(crate) fn write_head(entries: usize, ordinal: u8, out: &mut ByteWriter<'_>) 
 /// The last word programmed never looks erased: if it did, a frame could read whole although power failed while an
 /// earlier word of it was programmed, which may then read differently later. So a frame that fills its words and of
 /// which the last is all FF gets one word more.
+#[inline]
 pub(crate) const fn padded(region: &Region, len: u32, trailing: u32) -> u32 {
     let words = region.words(len);
     if words == len && trailing >= region.word { words.saturating_add(region.word) } else { words }
 }
 
 /// How many bytes of FF there are at the end.
+#[inline]
 pub(crate) fn trailing(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.iter().rev().take_while(|byte| **byte == 0xFF).count()).unwrap_or(u32::MAX)
 }
@@ -85,11 +125,11 @@ pub(crate) fn trailing(bytes: &[u8]) -> u32 {
 ///
 /// Answers how many bytes are to be programmed; `None` if `bytes` has no room for the padding.
 pub(crate) fn finish(region: &Region, seed: u32, at: u32, len: usize, bytes: &mut [u8]) -> Option<usize> {
-    let trailing = trailing(bytes.get(..len)?);
-    let padded = usize::try_from(padded(region, u32::try_from(len).ok()?, trailing)).ok()?;
-    bytes.get_mut(len..padded)?.fill(0);
+    let body = bytes.get(4..len)?;
+    let padded = padded(region, u32::try_from(len).ok()?, trailing(body)) as usize;
     let mut crc = Checksum::of_frame(seed, at);
-    crc.update(bytes.get(4..len)?);
-    bytes.get_mut(..4)?.copy_from_slice(&crc.stored().to_le_bytes());
+    crc.update(body);
+    bytes.get_mut(len..padded)?.iter_mut().for_each(|byte| *byte = 0);
+    *bytes.first_chunk_mut()? = crc.stored().to_le_bytes();
     Some(padded)
 }
