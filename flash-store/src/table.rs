@@ -212,6 +212,14 @@ impl<const N: usize> Directory<N> {
         }
     }
 
+    /// The stream of a slot, with its last version.
+    #[cfg(feature = "image")]
+    pub(crate) fn get(&self, slot: u8) -> Option<Listed> {
+        let slot = self.slots.get(usize::from(slot)).filter(|slot| slot.is_listed)?;
+        let Slot { stream, version, kind, schema, .. } = *slot;
+        Some(Listed { stream, version, kind, schema })
+    }
+
     /// The stream of a slot, after one event more with this version.
     pub(crate) fn advance(&mut self, slot: u8, version_low: u8) -> Option<Listed> {
         let slot = self.slots.get_mut(usize::from(slot)).filter(|slot| slot.is_listed)?;

@@ -141,15 +141,18 @@ impl<'s, 'a> Pieces<'s, 'a> {
     fn kind_of(&mut self, head: &Head, counts: bool) -> EntryKind {
         match head {
             Head::Event { slot, version_low } => {
-                let stream = self.directory.get_mut(*slot).map(|listed| {
-                    let version = match counts {
-                        true => version_after(listed.version, *version_low),
-                        false => version_near(listed.version, *version_low),
-                    };
-                    if counts {
-                        listed.version = version;
-                    }
-                    NamedStream { stream: listed.stream, kind: listed.kind, schema: listed.schema, version }
+                let listed = match counts {
+                    true => self.directory.advance(*slot, *version_low),
+                    false => self.directory.get(*slot).map(|listed| Listed {
+                        version: version_near(listed.version, *version_low),
+                        ..listed
+                    }),
+                };
+                let stream = listed.map(|Listed { stream, kind, schema, version }| NamedStream {
+                    stream,
+                    kind,
+                    schema,
+                    version,
                 });
                 EntryKind::Event { stream, slot: Some(*slot), introduces: false }
             }
