@@ -263,6 +263,9 @@ impl<'b> Batch<'b> {
             _ => version,
         };
         match expected.cmp(&actual) {
+            Ordering::Equal if matches!(entry.op, Op::Event { version: Version::NONE, .. }) => {
+                Err(AppendError::Conflict { stream, expected, actual })
+            }
             Ordering::Equal => Ok(()),
             Ordering::Less => Err(AppendError::Conflict { stream, expected, actual }),
             Ordering::Greater => Err(AppendError::Gap { stream, expected, actual }),

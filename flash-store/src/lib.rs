@@ -105,12 +105,14 @@ mod retention;
 pub mod sabotage;
 #[cfg(not(feature = "_sabotage"))]
 mod sabotage;
+mod status;
 mod table;
 
 pub use error::MountError;
 pub use format::header::{Identity, StoredGeometry};
 pub use region::{GeometryError, Region};
 pub use retention::Retention;
+pub use status::Status;
 
 /// The blocking face, on `embedded_storage`; the crate root shows it too.
 #[allow(clippy::duplicate_mod)] // each file is compiled once for each face
@@ -131,6 +133,7 @@ pub mod blocking {
     mod rest;
     mod search;
     mod sectors;
+    mod status;
     mod streams;
     mod tail;
     pub(crate) mod walk;
@@ -159,6 +162,7 @@ pub mod asynchronous {
     mod rest;
     mod search;
     mod sectors;
+    mod status;
     mod streams;
     mod tail;
     mod walk;

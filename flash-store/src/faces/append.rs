@@ -367,6 +367,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             match batch.entry(index).map(|entry| entry.op) {
                 Some(Op::Event { stream, kind, schema, version }) => {
                     let slot = self.newest.slots;
+                    self.newest.digest.add(stream);
                     if let Some(known) = self.streams.get_mut(stream) {
                         if introduced {
                             known.slot = Some(slot);
@@ -377,6 +378,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     }
                 }
                 Some(Op::Snapshot { stream, .. }) => {
+                    self.newest.digest.add(stream);
                     if let Some(known) = self.streams.get_mut(stream) {
                         known.appeared = Some(sequence);
                     }

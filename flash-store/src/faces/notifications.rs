@@ -103,6 +103,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             self.settle(scratch).await?;
             let bounds = self.log_bounds();
             if wanted < bounds.first {
+                let (first, count) = self.overwritten;
+                if count > 0 && wanted >= first {
+                    let (last, reason) = (bounds.first.previous(), GapReason::Overwritten);
+                    return Ok(Some(Notification::Gap { first: wanted, last, reason }));
+                }
                 return Err(ReadError::Trimmed { first: bounds.first });
             }
             if wanted > bounds.next {

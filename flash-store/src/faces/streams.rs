@@ -9,6 +9,7 @@ use super::mount::Opened;
 use super::rest::Rest;
 use super::walk::{Step, Walk};
 use super::{NorFlash, face};
+use crate::format::digest::Digest;
 use crate::format::entry::{Head, Named};
 use crate::table::{Known, version_after};
 
@@ -159,6 +160,70 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(walk)
     }
 
+    /// Whether the sector that was the newest before this one may hold a stream, as the header of this one tells, and
+    /// which that is; `None` if it does not tell.
+    async fn told_of_before(
+        &mut self,
+        sequence: u32,
+        stream: StreamId,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<(u32, bool)>, ReadError<F::Error>> {
+        let Some(Opened { mut frame, .. }) = self.opened(self.identity, sequence, scratch).await? else {
+            return Ok(None);
+        };
+        let Walk { sector, seed, .. } = self.walk(sequence, frame.at);
+        let len = frame.end.saturating_sub(frame.at);
+        // Only what verifies, and is read out of the very bytes that did, is believed.
+        if len > self.medium.most_held(sector.saturating_add(frame.at), scratch)
+            || !self.medium.still_verified(sector, seed, &mut frame, scratch).await?
+        {
+            return Ok(None);
+        }
+        let mut at = frame.entries;
+        while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
+            let start = at.saturating_add(parsed.head_len);
+            at = start.saturating_add(parsed.payload_len);
+            let Head::Digest { back } = parsed.head else { continue };
+            let held = self.medium.held(sector.saturating_add(start), sector.saturating_add(at), scratch);
+            let digest = Digest::read(held.and_then(|held| scratch.bytes().get(held)).unwrap_or_default());
+            let before = sequence.checked_sub(back).filter(|before| *before < sequence);
+            return Ok(before.zip(digest).map(|(before, digest)| (before, digest.may_hold(stream))));
+        }
+        Ok(None)
+    }
+
+    /// The last sector from `sequence` back, down to `oldest`, that may hold a stream.
+    ///
+    /// Each sector's header tells which streams the one before has, so that most of those that do not hold it cost one
+    /// reading of a header.
+    async fn may_hold(
+        &mut self,
+        stream: StreamId,
+        sequence: u32,
+        oldest: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<u32>, ReadError<F::Error>> {
+        let newest = self.newest.sequence;
+        let mut sequence = sequence;
+        let mut told = match sequence < newest {
+            true => self.told_of_before(sequence.saturating_add(1), stream, scratch).await?,
+            false => Some((newest, self.newest.digest.may_hold(stream))),
+        };
+        while sequence >= oldest {
+            match told {
+                Some((before, false)) if before <= sequence => {
+                    let Some(next) = before.checked_sub(1) else { return Ok(None) };
+                    told = self.told_of_before(before, stream, scratch).await?;
+                    sequence = next;
+                }
+                // Nothing was opened in between.
+                Some((before, true)) if before <= sequence => return Ok((before >= oldest).then_some(before)),
+                _ => return Ok(Some(sequence)),
+            }
+        }
+        Ok(None)
+    }
+
     /// What is known of a stream, looked up in the flash if it is not at hand. A stream that does not exist is known
     /// at version 0.
     pub(crate) async fn known(
@@ -180,12 +245,15 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let (oldest, newest) = (self.oldest.0, self.newest.sequence);
         let mut follow = Follow::new(stream);
         let mut appeared = None;
-        for sequence in (oldest..=newest).rev() {
+        let mut from = Some(newest);
+        while let Some(at_most) = from {
+            let Some(sequence) = self.may_hold(stream, at_most, oldest, scratch).await? else { break };
             self.follow_through(sequence, &mut follow, Version::NONE, scratch).await?;
             if follow.appeared() {
                 appeared = Some(sequence);
                 break;
             }
+            from = sequence.checked_sub(1);
         }
         let Follow { kind, schema, version, slot, .. } = follow;
         let slot = if appeared == Some(newest) { slot } else { None };

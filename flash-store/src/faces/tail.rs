@@ -106,7 +106,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let frontier = self.newest.offset;
             let (shows, free) = self.untouched_behind(frontier, scratch).await?;
             last = self.newest.last;
-            let mut read = match last {
+            let read = match last {
                 Some(frame) => self.read_again(frame, scratch).await?,
                 None => None,
             };
@@ -117,17 +117,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             // Where something shows that does not verify, another start may have been cut off, or may come to read well
             // later: the next sector is the place without any doubt.
             let movable = shows && self.prepared != Prepared::No && read.is_some_and(|last| last.nameable && !last.opens);
-            if movable {
-                if self.next_is_spare(scratch).await? {
-                    break;
-                }
-                read = match last {
-                    Some(frame) => self.read_again(frame, scratch).await?,
-                    None => None,
-                };
-                if read.is_none() {
-                    continue;
-                }
+            if movable && !self.opening_takes_reserve() {
+                break;
             }
             // From here to the checksum of the copy nothing else is read: what was verified is what is copied.
             let written = match read {
@@ -226,14 +217,6 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let behind = if seen > frontier { seen.saturating_add(region.word) } else { frontier };
         let start = align_up(behind.saturating_add(region.leap()), page);
         Ok((seen > frontier, start.saturating_add(region.marks())))
-    }
-
-    /// Whether the next sector can be opened without taking the last one that is free.
-    async fn next_is_spare(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, AppendError<F::Error>> {
-        if !self.opening_takes_reserve() {
-            return Ok(true);
-        }
-        Ok(self.let_go(scratch).await? == Hold::Nothing && !self.opening_takes_reserve())
     }
 
     /// Whether a frame to be repeated can still be read; if so it is in the buffer now, as far as that reaches.

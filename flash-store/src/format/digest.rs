@@ -17,18 +17,13 @@ impl Digest {
         self.0 |= bits(stream);
     }
 
-    /// The filter of both.
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
     /// As stored: the bytes, and how many of them. About a byte for two bits, so that one in ten answers is wrong.
     pub(crate) fn stored(self) -> ([u8; 8], usize) {
-        let len = match self.0.count_ones() {
+        let len: usize = match self.0.count_ones() {
             0..=2 => 1,
             3..=4 => 2,
             5..=8 => 4,
@@ -36,7 +31,7 @@ impl Digest {
         };
         let mut folded = [0; 8];
         for (at, byte) in self.0.to_le_bytes().into_iter().enumerate() {
-            if let Some(place) = folded.get_mut(at & (len - 1)) {
+            if let Some(place) = folded.get_mut(at & len.wrapping_sub(1)) {
                 *place |= byte;
             }
         }
