@@ -181,10 +181,10 @@ impl Region {
         align_up(bytes, self.word)
     }
 
-    /// How far behind the frontier a new start goes, at least: a page, or four words. What was being written there when
-    /// power failed, and does not show, is less than that.
+    /// How far behind the frontier a new start goes, at least: a page, four words, 16 bytes. What was being written there
+    /// when power failed, and does not show, is less than that: a word or page, or a checksum that looks erased.
     pub(crate) const fn leap(&self) -> u32 {
-        let words = self.word << 2;
+        let words = if self.word < 4 { 16 } else { self.word << 2 };
         if words > self.page { words } else { self.page }
     }
 
