@@ -189,12 +189,13 @@ impl Region {
     }
 
     /// So many erased bytes are the end of a sector's frames: more than a new start can be behind what shows, if a page
-    /// of that has come to read as erased.
+    /// of that, or the mark of another start in between, has come to read as erased.
     pub(crate) const fn quiet(&self) -> u32 {
         let pages = self.page.saturating_mul(3);
         // A large word may hold all that shows of a long frame.
         let hidden = if self.word < 8 { 8 } else { 256 };
-        self.leap().saturating_add(pages).saturating_add(self.word << 2).saturating_add(hidden)
+        let leaps = self.leap() << 1;
+        leaps.saturating_add(pages).saturating_add(self.word << 3).saturating_add(hidden)
     }
 
     /// How many bytes the marks of a new start take.

@@ -22,12 +22,11 @@ use crate::format::header::Identity;
 /// How often a sector is tried to be opened before the flash is taken to be worn out.
 const OPEN_ATTEMPTS: u32 = 8;
 
-/// What is carried over from a frame into the next sector: how many entries, how many bytes there, whose.
+/// What is carried over from a frame into the next sector: how many entries, how many bytes there.
 #[derive(Debug, Clone, Copy, Default)]
 struct Carried {
     entries: u32,
     bytes: usize,
-    digest: Digest,
 }
 
 /// What a sector's header tells of the sector that was the newest before.
@@ -148,13 +147,31 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         out.len()
     }
 
+    /// Which streams are carried over into the header of this sector: as written, whatever their source reads now.
+    async fn digest_of(
+        &mut self,
+        sequence: u32,
+        frame: Frame,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Digest, ReadError<F::Error>> {
+        let (sector, mut at) = (self.medium.region.sector_at(sequence), frame.entries);
+        let mut digest = Digest::default();
+        while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
+            if let Head::Inline { named } | Head::Snapshot { named } = parsed.head {
+                digest.add(named.stream);
+            }
+            at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
+        }
+        Ok(digest)
+    }
+
     /// How many entries of a frame are carried over into the next sector, and how many bytes they take there.
     async fn count_carried(
         &mut self,
         carry: Repeated,
         scratch: &mut Scratch<'_>,
     ) -> Result<Carried, ReadError<F::Error>> {
-        let (mut count, mut bytes, mut digest) = (0_u32, 0_usize, Digest::default());
+        let (mut count, mut bytes) = (0_u32, 0_usize);
         // The last entry tells no length: what the others tell can only be said when it is known which is the last.
         for counted in [false, true] {
             let (total, mut at, mut index) = (count, carry.frame.entries, 0_u32);
@@ -163,16 +180,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 let Some(head) = self.carried(parsed.head) else { continue };
                 index = index.saturating_add(1);
                 let told = (index < total).then_some(parsed.payload_len as usize);
-                if let Head::Inline { named } | Head::Snapshot { named } = head {
-                    digest.add(named.stream);
-                }
                 if counted {
                     bytes = bytes.saturating_add(head.len(told)).saturating_add(parsed.payload_len as usize);
                 }
             }
             count = index;
         }
-        Ok(Carried { entries: count, bytes, digest })
+        Ok(Carried { entries: count, bytes })
     }
 
     async fn pour_carried(
@@ -239,10 +253,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
             }
             if let Some(frame) = self.write_opened(sequence, number, carry, scratch).await? {
-                let digest = match carry {
-                    Some(carry) => self.count_carried(carry, scratch).await?.digest,
-                    None => Digest::default(),
-                };
+                let digest = self.digest_of(sequence, frame, scratch).await?;
                 let wear = self.erases_of(sequence, scratch).await?.unwrap_or(self.wear);
                 self.enter(sequence, carry, frame, digest, wear);
                 return Ok(());
