@@ -41,6 +41,8 @@ pub struct FlashLog<F: NorFlash, const SLOTS: usize = 16, const TRACKERS: usize 
     pub(crate) prepared: Prepared,
     /// The highest sequence number for which the newest sector says that an erase was going to be tried.
     pub(crate) announced: u32,
+    /// The same without what the last frame says, which may not be there at the next mount.
+    pub(crate) announced_before: u32,
     /// How many sectors in a row were set aside at most, as far as is known.
     pub(crate) aside: u32,
     /// Where the newest sector ends, if it was given up after an unclean stop.
@@ -158,6 +160,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             next: 0,
             prepared: Prepared::No,
             announced: 0,
+            announced_before: 0,
             aside: 0,
             left_at: None,
             wear: 0,

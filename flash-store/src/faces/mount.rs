@@ -214,8 +214,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.trackers.clear();
         (self.announced, self.overwritten) = (sequence, (Position(1), 0));
         let (mut digest, mut left, ring) = (Digest::default(), None, self.medium.region.sectors.saturating_sub(1));
+        let mut frame = None;
         let (mut slots, mut closed, mut carried, mut stored) = (0_u8, false, 0_u32, false);
         while let Some(step) = self.medium.step(&mut walk, ceiling, scratch).await.map_err(unmounted)? {
+            if walk.last.map(|last| last.at) != frame {
+                frame = walk.last.map(|last| last.at);
+                self.announced_before = self.announced;
+            }
             // A clean stop that was only repeated by a later start is none any more.
             closed = matches!(step.head, Head::Close)
                 && walk.last.is_some_and(|last| last.entries.saturating_add(1) == last.end);

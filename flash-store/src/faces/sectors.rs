@@ -64,8 +64,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             // What is set aside must be said, or the next mount would not look behind it: it looks no further than right
             // behind what was said before.
             let next = newest.saturating_add(1);
-            let spare = self.announced.saturating_add(1);
-            let passable = self.announced > newest && spare.saturating_sub(newest) < sectors && sectors > 2;
+            let said = if self.newest.torn { self.announced_before } else { self.announced };
+            let spare = said.saturating_add(1);
+            let passable = said > newest && spare.saturating_sub(newest) < sectors && sectors > 2;
             if passable && self.clear_place(spare, scratch).await? == Hold::Nothing {
                 return self.erase_again(spare, scratch).await;
             }
