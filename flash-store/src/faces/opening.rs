@@ -372,7 +372,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             last: Some(frame),
         };
         (self.next, self.prepared, self.announced) = (sequence.saturating_add(1), Prepared::No, sequence);
-        self.left_at = None;
+        if self.left_at.take().is_some() {
+            // Whoever was reading the sector before does not know yet that it ends there.
+            self.reader.forget();
+            self.chase = None;
+        }
         self.streams.clear_slots();
         if carry.is_some() {
             // Where its streams appeared last has changed: it is looked up when it is needed.
