@@ -106,9 +106,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             self.pour_carried(&mut pour, carry, carried, scratch).await?;
         }
         self.medium.drain(&mut pour).await?;
-        self.state = before;
         let end = place.saturating_add(u32::try_from(len.saturating_add(carried_len)).unwrap_or_default());
         let frame = self.medium.frame(sector, seed, place, scratch).await?;
+        self.state = before;
         Ok(frame.filter(|frame| frame.end == end))
     }
 
@@ -253,9 +253,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
             }
             if let Some(frame) = self.write_opened(sequence, number, carry, scratch).await? {
+                // The flash is ahead of memory until the sector is taken up.
+                let before = core::mem::replace(&mut self.state, State::Interrupted);
                 let digest = self.digest_of(sequence, frame, scratch).await?;
                 let wear = self.erases_of(sequence, scratch).await?.unwrap_or(self.wear);
                 self.enter(sequence, carry, frame, digest, wear);
+                self.state = before;
                 return Ok(());
             }
         }
