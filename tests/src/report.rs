@@ -17,6 +17,18 @@ pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
+/// Whether tests of promises that do not hold yet are to be run: `EVENKEEL_HUNT` is set. If not, says so.
+///
+/// `docs/guarantees.md` lists them.
+#[must_use]
+pub fn hunting(promise: &str) -> bool {
+    let hunting = std::env::var_os("EVENKEEL_HUNT").is_some();
+    if !hunting {
+        tell(&format!("does not hold yet, run with EVENKEEL_HUNT=1: {promise}"));
+    }
+    hunting
+}
+
 /// Says with which variables set this test replays a case, if the case panics while this value lives.
 #[derive(Debug)]
 pub struct Replay {

@@ -14,7 +14,7 @@ use evenkeel_host_sim::rng::Rng;
 use evenkeel_tests::contents::Contents;
 use evenkeel_tests::image::{Geometry, Sector};
 use evenkeel_tests::oracle::{Oracle, SCRATCH, Step, TestLog, UPLINK, identity, unmounted, workload};
-use evenkeel_tests::report::{Findings, Quiet, command, number, tell};
+use evenkeel_tests::report::{Findings, Quiet, command, hunting, number, tell};
 
 /// A log that went round its ring without an unclean stop, and what is in it.
 struct Sample<const W: usize, const R: usize, const S: usize> {
@@ -224,22 +224,34 @@ fn every_bit<const W: usize, const R: usize, const S: usize>(test: &str, sectors
 
 #[test]
 fn every_bit_of_words_of_4_bytes() {
+    if !hunting("bit rot costs the frames that it hits, words of 4 B") {
+        return;
+    }
     every_bit::<4, 4, 512>("every_bit_of_words_of_4_bytes", 3, 1);
 }
 
 #[test]
 fn every_bit_of_words_of_1_byte() {
+    if !hunting("bit rot costs the frames that it hits, words of 1 B") {
+        return;
+    }
     every_bit::<1, 1, 256>("every_bit_of_words_of_1_byte", 4, 2);
 }
 
 #[test]
 fn every_bit_of_words_of_16_bytes() {
+    if !hunting("bit rot costs the frames that it hits, words of 16 B") {
+        return;
+    }
     every_bit::<16, 1, 1024>("every_bit_of_words_of_16_bytes", 3, 3);
 }
 
 /// Up to eight bits anywhere, seeded.
 #[test]
 fn several_bits_anywhere() {
+    if !hunting("several bits flipped cost the frames that they hit") {
+        return;
+    }
     let quiet = Quiet::please();
     let mut findings = Findings::default();
     let (cases, only) = (if cfg!(debug_assertions) { 3_000 } else { 60_000 }, number("EVENKEEL_SEED"));
@@ -272,6 +284,9 @@ fn several_bits_anywhere() {
 /// Reads of a few bytes fail for ever: as if all their bits were rotten.
 #[test]
 fn a_place_that_never_reads_again_costs_itself() {
+    if !hunting("a place that never reads again costs itself alone") {
+        return;
+    }
     const TEST: &str = "a_place_that_never_reads_again_costs_itself";
     let quiet = Quiet::please();
     let (mut findings, mut cases, mut lost) = (Findings::default(), 0, 0);

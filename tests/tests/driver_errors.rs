@@ -6,7 +6,7 @@ use evenkeel_host_sim::flash::{ChipProfile, FlashOp, Leaves, SimFlash, Times};
 use evenkeel_host_sim::rng::Rng;
 use evenkeel_tests::life::warmed;
 use evenkeel_tests::oracle::{Oracle, SCRATCH, Step, unmounted, workload};
-use evenkeel_tests::report::{Findings, Quiet, command, number, tell};
+use evenkeel_tests::report::{Findings, Quiet, command, hunting, number, tell};
 
 /// So often a step is tried that the driver makes fail.
 const TRIES: u32 = 12;
@@ -126,6 +126,9 @@ fn a_driver_that_fails_for_a_while_costs_nothing_with_pages() {
 /// A few bytes fail for ever from some moment on: for writes before anything is in them.
 #[test]
 fn a_place_that_never_works_again_costs_itself() {
+    if !hunting("a place that can never be written costs itself alone") {
+        return;
+    }
     const TEST: &str = "a_place_that_never_works_again_costs_itself";
     let quiet = Quiet::please();
     let profile = ChipProfile::generic(4, 4, 512);
@@ -161,6 +164,9 @@ fn a_place_that_never_works_again_costs_itself() {
 /// A sector that cannot be erased any more is passed over.
 #[test]
 fn a_sector_that_never_erases_again_is_passed_over() {
+    if !hunting("a sector that never erases again is passed over") {
+        return;
+    }
     const TEST: &str = "a_sector_that_never_erases_again_is_passed_over";
     let quiet = Quiet::please();
     let profile = ChipProfile::generic(4, 4, 512);

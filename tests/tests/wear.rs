@@ -7,7 +7,7 @@ use evenkeel_host_sim::flash::{ChipProfile, Cut, WeakRead};
 use evenkeel_host_sim::rng::Rng;
 use evenkeel_tests::life::{live_through, warmed};
 use evenkeel_tests::oracle::workload;
-use evenkeel_tests::report::{Replay, number, tell};
+use evenkeel_tests::report::{Replay, hunting, number, tell};
 
 /// How far apart the erase counts of two sectors may be; `EVENKEEL_SPREAD` asks for less, to see how a run goes on.
 const SPREAD: u32 = 1;
@@ -55,15 +55,24 @@ fn wear<const W: usize, const R: usize, const S: usize>(profile: &ChipProfile, s
 
 #[test]
 fn power_cut_ten_thousand_times_wears_8_sectors_evenly() {
+    if !hunting("even wear of 8 sectors over 10,000 power cuts") {
+        return;
+    }
     wear::<4, 4, 4096>(&ChipProfile::NRF52840, 8, 10_000);
 }
 
 #[test]
 fn power_cut_ten_thousand_times_wears_16_sectors_evenly() {
+    if !hunting("even wear of 16 sectors over 10,000 power cuts") {
+        return;
+    }
     wear::<4, 4, 4096>(&ChipProfile::NRF52840, 16, 10_000);
 }
 
 #[test]
 fn power_cut_two_thousand_times_wears_an_spi_flash_evenly() {
+    if !hunting("even wear of SPI flash over 2,000 power cuts") {
+        return;
+    }
     wear::<1, 1, 4096>(&ChipProfile::RP2040_W25Q16, 8, 2_000);
 }

@@ -9,7 +9,7 @@ use evenkeel_host_sim::flash::{ChipProfile, SimError, SimFlash};
 use evenkeel_host_sim::rng::Rng;
 use evenkeel_tests::contents::Contents;
 use evenkeel_tests::oracle::{SCRATCH, TestLog, UPLINK, identity, unmounted};
-use evenkeel_tests::report::{Findings, Quiet, command, number, tell};
+use evenkeel_tests::report::{Findings, Quiet, command, hunting, number, tell};
 
 type Failed = AppendError<SimError>;
 
@@ -136,10 +136,16 @@ fn sweep<const W: usize, const R: usize, const S: usize>(test: &str, sectors: us
 
 #[test]
 fn worn_sectors_are_set_aside_one_after_another() {
+    if !hunting("worn sectors are set aside one after another") {
+        return;
+    }
     sweep::<4, 4, 512>("worn_sectors_are_set_aside_one_after_another", 5);
 }
 
 #[test]
 fn worn_sectors_of_three() {
+    if !hunting("worn sectors are set aside in a ring of three") {
+        return;
+    }
     sweep::<8, 1, 512>("worn_sectors_of_three", 3);
 }

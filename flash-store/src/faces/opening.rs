@@ -113,14 +113,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// Encodes the frame as far as it is not carried over; there is room for it, as there is for the trackers.
-    fn encode_opened(
-        &self,
-        open: Head,
-        before: Before,
-        goes_on: bool,
-        carried_len: usize,
-        bytes: &mut [u8],
-    ) -> usize {
+    fn encode_opened(&self, open: Head, before: Before, goes_on: bool, carried_len: usize, bytes: &mut [u8]) -> usize {
         let (digest, digest_len) = before.digest.stored();
         let digest = digest.get(..digest_len).unwrap_or_default();
         let tracks = || self.trackers.iter().map(|(tracker, position)| Head::Track { tracker, position });
@@ -287,11 +280,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while let Some(parsed) = self.medium.entry(sector, entries, opened.frame.end, scratch).await? {
             let repeated = matches!(
                 parsed.head,
-                Head::Open { .. }
-                    | Head::Track { .. }
-                    | Head::Lost { .. }
-                    | Head::Digest { .. }
-                    | Head::Left { .. }
+                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Digest { .. } | Head::Left { .. }
             );
             if !repeated {
                 break;

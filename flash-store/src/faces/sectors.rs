@@ -27,11 +27,7 @@ pub(crate) enum Hold {
 #[face]
 impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
     /// Erases the sector for this sequence number and writes the first part of its header.
-    pub(crate) async fn erase_and_prepare(
-        &mut self,
-        sequence: u32,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<(), F::Error> {
+    pub(crate) async fn erase_and_prepare(&mut self, sequence: u32, scratch: &mut Scratch<'_>) -> Result<(), F::Error> {
         let before = self.erases_of(sequence, scratch).await.unwrap_or(None);
         // Of a sector whose header cannot be read it is only known that it was erased as often as the others.
         let erases = before.map_or(self.wear.max(1), |before| before.saturating_add(1));
@@ -233,9 +229,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let last = next.1.previous();
         self.oldest_last = last;
         let behind = |trackers: &'static [Tracker]| {
-            trackers.iter().copied().min_by_key(|tracker| self.trackers.get(*tracker)).filter(|tracker| {
-                self.trackers.get(*tracker) < last
-            })
+            trackers
+                .iter()
+                .copied()
+                .min_by_key(|tracker| self.trackers.get(*tracker))
+                .filter(|tracker| self.trackers.get(*tracker) < last)
         };
         let mut lost = None;
         match self.retention {

@@ -116,7 +116,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
             // Where something shows that does not verify, another start may have been cut off, or may come to read well
             // later: the next sector is the place without any doubt.
-            let movable = shows && self.prepared != Prepared::No && read.is_some_and(|last| last.nameable && !last.opens);
+            let movable =
+                shows && self.prepared != Prepared::No && read.is_some_and(|last| last.nameable && !last.opens);
             if movable && !self.opening_takes_reserve() {
                 break;
             }

@@ -66,23 +66,52 @@ pub(crate) struct Named {
 /// An entry without its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Head {
-    Event { slot: u8, version_low: u8 },
-    Introduction { slot: u8, named: Named },
-    Inline { named: Named },
-    Snapshot { named: Named },
-    Track { tracker: Tracker, position: Position },
-    Open { base: Position, genesis: u32, moment: Moment },
-    Resume { frontier: u32 },
+    Event {
+        slot: u8,
+        version_low: u8,
+    },
+    Introduction {
+        slot: u8,
+        named: Named,
+    },
+    Inline {
+        named: Named,
+    },
+    Snapshot {
+        named: Named,
+    },
+    Track {
+        tracker: Tracker,
+        position: Position,
+    },
+    Open {
+        base: Position,
+        genesis: u32,
+        moment: Moment,
+    },
+    Resume {
+        frontier: u32,
+    },
     Close,
     /// The sector that is to be opened so many after this one is going to be erased for it.
-    Erase { ahead: u32 },
+    Erase {
+        ahead: u32,
+    },
     /// So many events from this position on were overwritten though they were still asked for.
-    Lost { first: Position, count: u64 },
+    Lost {
+        first: Position,
+        count: u64,
+    },
     /// A Bloom filter of the streams of the sector that was the newest before this one, so many before it.
-    Digest { back: u32 },
+    Digest {
+        back: u32,
+    },
     /// The sector that was the newest before this one, so many before it, was given up after an unclean stop: it ends
     /// at this frontier.
-    Left { back: u32, frontier: u32 },
+    Left {
+        back: u32,
+        frontier: u32,
+    },
 }
 
 /// An entry's head as found: with how many bytes it has and how many its payload.
@@ -210,9 +239,10 @@ impl Head {
             CLOSE => Self::Close,
             ERASE => Self::Erase { ahead: u32::try_from(input.varint()?).ok()? },
             LOST => Self::Lost { first: Position(input.varint()?), count: input.varint()? },
-            LEFT => {
-                Self::Left { back: u32::try_from(input.varint()?).ok()?, frontier: u32::try_from(input.varint()?).ok()? }
-            }
+            LEFT => Self::Left {
+                back: u32::try_from(input.varint()?).ok()?,
+                frontier: u32::try_from(input.varint()?).ok()?,
+            },
             DIGEST => Self::Digest { back: u32::try_from(input.varint()?).ok()? },
             _ => return None,
         };

@@ -143,10 +143,10 @@ impl<'s, 'a> Pieces<'s, 'a> {
             Head::Event { slot, version_low } => {
                 let listed = match counts {
                     true => self.directory.advance(*slot, *version_low),
-                    false => self.directory.get(*slot).map(|listed| Listed {
-                        version: version_near(listed.version, *version_low),
-                        ..listed
-                    }),
+                    false => self
+                        .directory
+                        .get(*slot)
+                        .map(|listed| Listed { version: version_near(listed.version, *version_low), ..listed }),
                 };
                 let stream = listed.map(|Listed { stream, kind, schema, version }| NamedStream {
                     stream,
