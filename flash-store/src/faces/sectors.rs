@@ -142,9 +142,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 
     /// Erases and prepares a sector once more that was set aside, as there is no other.
     async fn erase_again(&mut self, next: u32, scratch: &mut Scratch<'_>) -> Result<Hold, AppendError<F::Error>> {
-        if self.lost_still_asked_for().is_some() {
-            self.announce(next).await?; // what is lost by it is said before
-        }
+        self.announce(next).await?;
         self.erase_and_prepare(next, scratch).await.map_err(AppendError::Storage)?;
         (self.next, self.prepared) = (next, Prepared::Fresh);
         Ok(Hold::Nothing)
