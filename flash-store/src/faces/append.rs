@@ -69,7 +69,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let slot = known.slot?;
         // Whatever head it got in another sector would be within the limit; whether it just fits is found out elsewhere.
         let (most, len_here) = (count(len).saturating_add(HEADS), count(len).saturating_add(HEADS_HERE));
-        let at_hand = region.words(most) <= limit(region) && !self.is_reserve() && self.fits(len_here, true);
+        let at_hand = region.words(most) <= limit(region) && !self.is_reserve(true) && self.fits(len_here, true);
         at_hand.then_some(One { known: place, slot, version, start, len })
     }
 
@@ -201,7 +201,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let region = self.medium.region;
         let snapshots =
             (0..batch.len()).all(|index| matches!(batch.entry(index).map(|entry| entry.op), Some(Op::Snapshot { .. })));
-        if !self.is_reserve() || snapshots {
+        if !self.is_reserve(batch.events() > 0) || snapshots {
             return Ok(());
         }
         match self.let_go(&mut room_to_read(batch, small)).await? {

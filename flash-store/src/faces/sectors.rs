@@ -303,10 +303,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         used.saturating_add(self.reserve()) > self.medium.region.sectors
     }
 
-    /// Whether the newest sector is one of those.
-    pub(crate) fn is_reserve(&self) -> bool {
+    /// Whether the newest sector is one of those, for a batch with events; without, whether it is the last of them.
+    pub(crate) fn is_reserve(&self, events: bool) -> bool {
         let used = self.next.saturating_sub(self.oldest.0).saturating_add(self.aside);
-        used.saturating_add(self.reserve()) > self.medium.region.sectors
+        let kept = if events { self.reserve() } else { 1 };
+        used.saturating_add(kept) > self.medium.region.sectors
     }
 
     /// How many sectors are kept: one, and where there are enough one more, should power cuts use that up.
