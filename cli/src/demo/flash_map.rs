@@ -3,7 +3,7 @@
 //! ```text
 //! sector   = prepared frame* rest
 //! prepared = magic "EK" u16, version u8, geometry u8 u8 u16, log u16, epoch u64, sequence u32, erases u24, crc u32
-//! frame    = crc u32, length varint, ordinal u8, entry*, padding to whole words with FF
+//! frame    = crc u32, length varint, ordinal u8, entry*, padding to whole words with zeros
 //! ```
 //!
 //! What does not verify is shown as torn, up to the next place where a frame does. Nothing is trusted.
@@ -15,7 +15,7 @@ use crate::report::{Class, Role, Sector, Segment};
 /// Bytes of a sector, and of a word, of the demo's flash.
 pub(crate) const SECTOR: usize = 4096;
 const WORD: usize = 4;
-const PREPARED: usize = 32;
+const PREPARED: usize = 28;
 /// The most words that mark a new start.
 const MARKS: usize = 2;
 
@@ -130,12 +130,16 @@ fn frame(bytes: &[u8], start: usize, seed: u32) -> Option<usize> {
 
 const MORE: u8 = 0x80;
 const INTRODUCTION: u8 = 0x60;
-const INLINE: u8 = 0x61;
-const SNAPSHOT: u8 = 0x62;
-const TRACK: u8 = 0x63;
-const OPEN: u8 = 0x64;
-const RESUME: u8 = 0x65;
-const CLOSE: u8 = 0x66;
+const INLINE: u8 = 0x64;
+const SNAPSHOT: u8 = 0x68;
+const TRACK: u8 = 0x6C;
+const OPEN: u8 = 0x6D;
+const RESUME: u8 = 0x6E;
+const CLOSE: u8 = 0x6F;
+const ERASE: u8 = 0x70;
+const LOST: u8 = 0x71;
+const DIGEST: u8 = 0x72;
+const LEFT: u8 = 0x73;
 
 /// Adds what stands in the frame from `start` to `end`; answers the tag of its first entry.
 fn entries(bytes: &[u8], start: usize, end: usize, kinds: &mut [u8; 0x60], segments: &mut Vec<Segment>) -> Option<u8> {
@@ -147,7 +151,7 @@ fn entries(bytes: &[u8], start: usize, end: usize, kinds: &mut [u8; 0x60], segme
     while let Some(tag) = input.u8() {
         first = first.or(Some(tag & !MORE));
         let class = entry(tag & !MORE, &mut input, kinds);
-        let payload = matches!(class, Some(Class::Event(_) | Class::Snapshot));
+        let payload = matches!(class, Some(Class::Event(_) | Class::Snapshot)) || tag & !MORE == DIGEST;
         match (class, tag & MORE != 0) {
             (None, _) => break,
             (Some(_), true) if payload => {
@@ -177,11 +181,15 @@ fn entries(bytes: &[u8], start: usize, end: usize, kinds: &mut [u8; 0x60], segme
 fn entry(tag: u8, input: &mut ByteReader<'_>, kinds: &mut [u8; 0x60]) -> Option<Class> {
     let named = |input: &mut ByteReader<'_>| {
         let kind = input.u8()?;
-        input.u8()?;
-        (0..3).try_for_each(|_| input.varint().map(drop))?;
+        if tag & 1 != 0 {
+            input.u8()?; // a schema
+        }
+        let numbers = if tag & 2 != 0 { 3 } else { 2 };
+        (0..numbers).try_for_each(|_| input.varint().map(drop))?;
         Some(kind)
     };
-    Some(match tag {
+    let what = if (INTRODUCTION..TRACK).contains(&tag) { tag & !3 } else { tag };
+    Some(match what {
         INTRODUCTION => {
             let slot = input.u8()?;
             let kind = named(input)?;
@@ -202,9 +210,17 @@ fn entry(tag: u8, input: &mut ByteReader<'_>, kinds: &mut [u8; 0x60]) -> Option<
             (0..4).try_for_each(|_| input.varint().map(drop))?;
             Class::Header
         }
-        RESUME => {
+        RESUME | ERASE => {
             input.varint()?;
             Class::Tracker
+        }
+        DIGEST => {
+            input.varint()?;
+            Class::Header
+        }
+        LOST | LEFT => {
+            (0..2).try_for_each(|_| input.varint().map(drop))?;
+            Class::Header
         }
         CLOSE => Class::Tracker,
         slot => {
