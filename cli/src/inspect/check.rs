@@ -63,7 +63,7 @@ pub(super) fn damage(log: &LogInfo) -> Vec<DamageInfo> {
     }
     for sector in &log.sectors {
         let at = Some(sector.sector);
-        if is_read(sector) && sector.erases.is_none() && sector.missing_bytes == 0 {
+        if is_read(sector) && sector.erases.is_none() && sector.damaged_bytes > 0 && sector.missing_bytes == 0 {
             add("header", at, Some(0), "the first part of the header cannot be read: its erase count is lost".into());
         }
         if sector.damaged_bytes > 0 {

@@ -265,7 +265,7 @@ fn sector_row(sector: &SectorInfo) -> Vec<String> {
             (false, _) => "frames verify and are not read",
         },
     );
-    if read && sector.erases.is_none() && sector.missing_bytes == 0 {
+    if read && sector.erases.is_none() && sector.damaged_bytes > 0 && sector.missing_bytes == 0 {
         remarks.push("header DAMAGED".into());
     }
     if sector.state == "not-in-image" {

@@ -269,7 +269,15 @@ impl<'s, 'a> Pieces<'s, 'a> {
     fn cause_of(&mut self, at: u32, claimed_end: Option<u32>) -> Cause {
         let in_header = at < self.header_end();
         match (self.state, self.next) {
-            (SectorState::Newest | SectorState::InUse, Some(_)) if in_header => Cause::Damaged,
+            // A header found at a mount may rest on a word that was cut; then the second part does not stand at its first
+            // place.
+            (SectorState::Newest | SectorState::InUse, Some((next, _))) if in_header => {
+                if next.at > self.header_end() {
+                    Cause::Interrupted
+                } else {
+                    Cause::Damaged
+                }
+            }
             (SectorState::Newest | SectorState::InUse, Some((next, step))) => match step.head {
                 Head::Open { .. } => Cause::Interrupted,
                 _ if self.is_resumed_from(at, claimed_end, next.at) => Cause::Interrupted,
