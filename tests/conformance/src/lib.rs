@@ -1,0 +1,41 @@
+//! What every record manager owes event sourcing, as tests: each behaviour case once, to be run on any of them.
+//!
+//! A case is a function `case_NN_…` that is generic over a [`Home`]: the place where logs of the record manager under
+//! test live. It takes a function that makes a new home, and panics if the record manager does not behave. The number is
+//! that of the behaviour case; in the titles stream positions are versions, counted from 1.
+//!
+//! To run all of them on a record manager of your own, give it a home and call the macros in a test:
+//!
+//! ```
+//! use evenkeel_conformance::Home;
+//! use evenkeel_core::RamLog;
+//!
+//! struct InMemory;
+//!
+//! impl Home for InMemory {
+//!     type Manager = RamLog<Vec<u8>>;
+//!
+//!     fn open(&mut self) -> Self::Manager {
+//!         RamLog::new(vec![0; 1 << 20])
+//!     }
+//! }
+//!
+//! evenkeel_conformance::cases!(|| InMemory); // expands to a `#[test]` for each case
+//! ```
+//!
+//! | macro | for homes that are | cases |
+//! | --- | --- | --- |
+//! | [`cases!`] | [`Home`] | what holds as long as the power is on: all of the lists below this line |
+//! | [`power_cases!`] | [`PowerCuts`] | what holds when power is cut |
+//!
+//! A list is a macro of its own too, such as [`store_cases!`], should only a part be wanted.
+
+mod home;
+mod items;
+mod lists;
+
+pub mod power;
+pub mod store;
+
+pub use home::{Durable, Home, PowerCuts, mounted};
+pub use items::{Item, SCRATCH, append, item, read, stream};
