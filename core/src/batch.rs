@@ -53,10 +53,12 @@ pub enum Op {
         /// The version of the last event in the state.
         version: Version,
     },
-    /// Moves a tracker.
+    /// Moves a tracker on.
     Track {
         /// The tracker.
         tracker: Tracker,
+        /// Where it stands before: what has been seen begins behind this.
+        after: Position,
         /// The position up to which everything has been seen.
         position: Position,
     },
@@ -130,9 +132,20 @@ impl<'b> Batch<'b> {
         self.push(op, |out| codec::encode(state, out))
     }
 
-    /// Adds the move of a tracker to `position`.
+    /// Adds the move of a tracker to its next position: it stands right before `position`.
+    ///
+    /// Appending fails with [`AppendError::Tracking`] if it stands elsewhere, as it does when `position` has been dealt
+    /// with already, or when positions before it have not.
     pub fn track(&mut self, tracker: Tracker, position: Position) -> Result<(), BatchError> {
-        self.push(Op::Track { tracker, position }, |_| Ok(0))
+        self.track_from(tracker, position.previous(), position)
+    }
+
+    /// Adds the move of a tracker over several positions at once: it stands at `after`, and what follows up to
+    /// `position` has been seen or is passed over on purpose.
+    ///
+    /// Appending fails with [`AppendError::Tracking`] if it stands elsewhere, or if this is no move forward.
+    pub fn track_from(&mut self, tracker: Tracker, after: Position, position: Position) -> Result<(), BatchError> {
+        self.push(Op::Track { tracker, after, position }, |_| Ok(0))
     }
 
     /// Adds an entry whose payload `encode` writes to the front of the bytes it is given, answering its length.
@@ -249,7 +262,7 @@ impl<'b> Batch<'b> {
             Op::Event { stream, kind, version, .. } | Op::Snapshot { stream, kind, version, .. } => {
                 (stream, kind, version)
             }
-            Op::Track { .. } => return Ok(()),
+            Op::Track { .. } => return Ok(()), // see `check_track`
         };
         let current = self.head_before(index, stream).or(head);
         if let Some(StreamHead { kind: actual, .. }) = current {
@@ -272,6 +285,26 @@ impl<'b> Batch<'b> {
         }
     }
 
+    /// Checks the entry with this index, if it moves a tracker, against where the tracker stands in the log and against
+    /// the entries before it: that the tracker stands where the writer took it to stand, and that it goes forward.
+    pub fn check_track<E>(&self, index: usize, at: Position) -> Result<(), AppendError<E>> {
+        let Some(Entry { op: Op::Track { tracker, after, position }, .. }) = self.entry(index) else { return Ok(()) };
+        let at = self.tracked_before(index, tracker).unwrap_or(at);
+        if after == at && position > at {
+            return Ok(());
+        }
+        Err(AppendError::Tracking { tracker, after, at, to: position })
+    }
+
+    /// Where the entries before `index` lead this tracker to, if one of them moves it.
+    #[must_use]
+    pub fn tracked_before(&self, index: usize, tracker: Tracker) -> Option<Position> {
+        (0..index).rev().find_map(|earlier| match self.entry(earlier)?.op {
+            Op::Track { tracker: of, position, .. } if of == tracker => Some(position),
+            _ => None,
+        })
+    }
+
     /// The state of `stream` that the entries before `index` lead to, if one of them is an event of it.
     #[must_use]
     pub fn head_before(&self, index: usize, stream: StreamId) -> Option<StreamHead> {
@@ -289,17 +322,22 @@ impl<'b> Batch<'b> {
 
 impl Entry {
     // Row: op, kind or tracker, schema, 0, version (4), stream or position (8), start (4), len (4).
+    // A tracker has no payload: where it stands before is in the places of version (its lower half) and length.
     #[inline]
     fn to_row(self) -> [u8; ENTRY_BYTES] {
+        let mut len = u32::try_from(self.len).unwrap_or(u32::MAX);
         let (op, kind, schema, version, number) = match self.op {
             Op::Event { stream, kind, schema, version } => (0, kind.0, schema, version.0, stream.0),
             Op::Snapshot { stream, kind, schema, version } => (1, kind.0, schema, version.0, stream.0),
-            Op::Track { tracker, position } => (2, tracker.0, 0, 0, position.0),
+            Op::Track { tracker, after, position } => {
+                len = (after.0 >> 32) as u32;
+                (2, tracker.0, 0, after.0 as u32, position.0)
+            }
         };
         let count = |value: usize| u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes();
         let [v0, v1, v2, v3] = version.to_le_bytes();
         let [n0, n1, n2, n3, n4, n5, n6, n7] = number.to_le_bytes();
-        let ([s0, s1, s2, s3], [l0, l1, l2, l3]) = (count(self.start), count(self.len));
+        let ([s0, s1, s2, s3], [l0, l1, l2, l3]) = (count(self.start), len.to_le_bytes());
         [op, kind, schema, 0, v0, v1, v2, v3, n0, n1, n2, n3, n4, n5, n6, n7, s0, s1, s2, s3, l0, l1, l2, l3]
     }
 
@@ -310,12 +348,17 @@ impl Entry {
         let version = Version(u32::from_le_bytes([v0, v1, v2, v3]));
         let number = u64::from_le_bytes([n0, n1, n2, n3, n4, n5, n6, n7]);
         let start = u32::from_le_bytes([s0, s1, s2, s3]) as usize;
-        let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        let length = u32::from_le_bytes([l0, l1, l2, l3]);
+        let mut len = length as usize;
         let (stream, kind_) = (StreamId(number), Kind(kind));
         let op = match op {
             0 => Op::Event { stream, kind: kind_, schema, version },
             1 => Op::Snapshot { stream, kind: kind_, schema, version },
-            _ => Op::Track { tracker: Tracker(kind), position: Position(number) },
+            _ => {
+                len = 0;
+                let after = Position(u64::from(length) << 32 | u64::from(version.0));
+                Op::Track { tracker: Tracker(kind), after, position: Position(number) }
+            }
         };
         Self { op, start, len }
     }
@@ -393,7 +436,8 @@ mod tests {
     fn entries_come_back_as_they_were_put_in() {
         let mut bytes = [0xAA; 128];
         let mut batch = Batch::new(&mut bytes, ROOM);
-        let track = Op::Track { tracker: Tracker(7), position: Position(u64::MAX - 1) };
+        let (after, position) = (Position(0x0123_4567_89AB_CDEF), Position(u64::MAX - 1));
+        let track = Op::Track { tracker: Tracker(7), after, position };
         let snapshot = Op::Snapshot { stream: StreamId(2), kind: Kind(1), schema: 9, version: Version(u32::MAX) };
         batch.push(event(5), put(b"abc")).unwrap();
         batch.push(snapshot, put(b"state")).unwrap();

@@ -44,10 +44,13 @@ pub enum AppendError<E> {
         /// The type it is of.
         actual: Kind,
     },
-    /// A tracker would go backwards, or beyond the end of the log.
+    /// A tracker does not stand where the writer took it to stand (what it reacted to has been reacted to already, or
+    /// something before it has not), or it would go backwards, or beyond the end of the log.
     Tracking {
         /// The tracker.
         tracker: Tracker,
+        /// Where the writer took it to stand.
+        after: Position,
         /// Where it stands.
         at: Position,
         /// Where it was to go.
@@ -233,7 +236,9 @@ impl<E: fmt::Debug> fmt::Display for AppendError<E> {
             Self::WrongKind { stream, expected, actual } => {
                 write!(f, "stream {stream} is of kind {actual}, not {expected}")
             }
-            Self::Tracking { tracker, at, to } => write!(f, "tracker {tracker} cannot go from {at} to {to}"),
+            Self::Tracking { tracker, after, at, to } => {
+                write!(f, "tracker {tracker} is at {at} and cannot go from {after} to {to}")
+            }
             Self::Full { held_by } => write!(f, "the log is full: its oldest records are held by {held_by}"),
             Self::TooLarge { bytes, limit } => write!(f, "a batch of {bytes} bytes exceeds the limit of {limit}"),
             Self::ScratchTooSmall { needed } => write!(f, "the scratch buffer is too small: {needed} bytes are needed"),

@@ -105,7 +105,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
                         known.snapshot = Some(at);
                     }
                 }
-                Op::Track { tracker, position } => {
+                Op::Track { tracker, position, .. } => {
                     match self.trackers.iter_mut().find(|(known, _)| *known == tracker) {
                         Some((_, at)) => *at = position,
                         None => {
@@ -131,12 +131,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
                     }
                     bytes = bytes.saturating_add(HEADER).saturating_add(payload.len());
                 }
-                Op::Track { tracker, position } => {
-                    let at = self.tracked_at(tracker);
-                    if position < at {
-                        return Err(AppendError::Tracking { tracker, at, to: position });
-                    }
-                    if !self.trackers.iter().any(|(known, _)| *known == tracker) {
+                Op::Track { tracker, .. } => {
+                    batch.check_track(index, self.tracked_at(tracker))?;
+                    let known = self.trackers.iter().any(|(known, _)| *known == tracker);
+                    if !known && batch.tracked_before(index, tracker).is_none() {
                         trackers = trackers.saturating_add(1);
                     }
                 }

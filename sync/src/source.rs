@@ -188,9 +188,10 @@ impl Source {
             self.refusal = Some((self.request.unwrap_or_default(), Refusal::Ahead { next }));
             return Ok(Heard::Ahead);
         }
-        if position > records.tracked(self.uplink) {
+        let at = records.tracked(self.uplink);
+        if position > at {
             let mut batch = scratch.batch(R::HEADROOM);
-            batch.track(self.uplink, position).map_err(|error| SourceError::Append(error.into()))?;
+            batch.track_from(self.uplink, at, position).map_err(|error| SourceError::Append(error.into()))?;
             records.append(&mut batch).map_err(SourceError::Append)?;
         }
         self.owes_committed = true;

@@ -98,10 +98,11 @@ macro_rules! work {
                     2 => {
                         let heads = [log.head(1) $($wait)* .unwrap(), log.head(2) $($wait)* .unwrap()];
                         let after = heads.map(|head| head.map_or(Version::NONE, |head| head.version));
+                        let at = log.tracked(Tracker(9));
                         let appended = log.append::<BatchError>(|batch| {
                             batch.event::<Meter>(StreamId(1), after[0], &counted(round))?;
                             batch.event::<Meter>(StreamId(2), after[1], &counted(round + 1))?;
-                            batch.track(Tracker(9), Position(round.min(3)))
+                            batch.track(Tracker(9), at.next())
                         }) $($wait)*;
                         told.push(format!("{appended:?}"));
                     }

@@ -508,12 +508,14 @@ fn a_tracker_goes_neither_back_nor_beyond_the_end() {
     untouched(&flash, || {
         for to in [Position(5), Position(0), Position(11), Position(u64::MAX)] {
             let error = one_line(log.acknowledge(TRACKER, to).unwrap_err());
-            assert_eq!(error, AppendError::Tracking { tracker: TRACKER, at: Position(6), to });
+            let at = Position(6);
+            assert_eq!(error, AppendError::Tracking { tracker: TRACKER, after: at, at, to });
         }
         // What is stored already is no move.
         log.acknowledge(TRACKER, Position(6)).unwrap();
         let back = log.append(|batch| batch.track(TRACKER, Position(5)));
-        assert_eq!(back, Err(AppendError::Tracking { tracker: TRACKER, at: Position(6), to: Position(5) }));
+        let (after, at, to) = (Position(4), Position(6), Position(5));
+        assert_eq!(back, Err(AppendError::Tracking { tracker: TRACKER, after, at, to }));
     });
     assert_eq!(log.tracked(TRACKER), Position(6));
     // Two are what this log has room for.
@@ -523,7 +525,7 @@ fn a_tracker_goes_neither_back_nor_beyond_the_end() {
     let both = untouched(&flash, || {
         log.append(|batch| {
             batch.event::<Meter>(StreamId(0), Version(10), &1)?;
-            batch.track(Tracker(4), Position(3))
+            batch.track_from(Tracker(4), Position(0), Position(3))
         })
     });
     assert_eq!(both, Err(AppendError::TableFull));
@@ -643,7 +645,7 @@ fn every_error_is_told_in_one_line() {
         AppendError::Conflict { stream, expected, actual },
         AppendError::Gap { stream, expected, actual },
         AppendError::WrongKind { stream, expected: Kind(1), actual: Kind(2) },
-        AppendError::Tracking { tracker, at: position, to: Position(1) },
+        AppendError::Tracking { tracker, after: position, at: position, to: Position(1) },
         AppendError::TooLarge { bytes: 5, limit: 4 },
         AppendError::ScratchTooSmall { needed: 5 },
         AppendError::TableFull,

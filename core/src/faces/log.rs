@@ -216,10 +216,10 @@ impl<'b, R: RecordManager> Log<'b, R> {
         }
         let last = self.records.bounds().last();
         if position > last {
-            return Err(AppendError::Tracking { tracker, at, to: position });
+            return Err(AppendError::Tracking { tracker, after: at, at, to: position });
         }
         let mut batch = self.scratch.batch(R::HEADROOM);
-        batch.track(tracker, position)?;
+        batch.track_from(tracker, at, position)?;
         self.records.append(&mut batch).await.map(|_| ())
     }
 
@@ -305,7 +305,8 @@ impl<'b, R: RecordManager> Log<'b, R> {
             if batch.is_empty() && process.unsaved < P::CHECKPOINT {
                 continue;
             }
-            batch.track(P::TRACKER, seen).map_err(AppendError::from)?;
+            let from = self.records.tracked(P::TRACKER);
+            batch.track_from(P::TRACKER, from, seen).map_err(AppendError::from)?;
             let appended = self.records.append(&mut batch).await?;
             process.unsaved = 0;
             apply(&batch, target, appended)?;

@@ -141,12 +141,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                         let _ = self.streams.insert(Known { stream, kind, schema, ..known });
                     }
                 }
-                Some(Op::Track { tracker, position }) => {
-                    let at = self.trackers.get(tracker);
-                    if position < at {
-                        return Err(AppendError::Tracking { tracker, at, to: position });
-                    }
-                    if !self.trackers.has(tracker) && !named_before(batch, index, tracker) {
+                Some(Op::Track { tracker, .. }) => {
+                    batch.check_track(index, self.trackers.get(tracker))?;
+                    if !self.trackers.has(tracker) && batch.tracked_before(index, tracker).is_none() {
                         new_trackers = new_trackers.saturating_add(1);
                     }
                 }
@@ -218,7 +215,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// Whether this batch moves the tracker behind all events of the oldest sector.
     fn releases(&self, batch: &Batch<'_>, held: Tracker) -> bool {
         (0..batch.len()).any(|index| {
-            matches!(batch.entry(index).map(|entry| entry.op), Some(Op::Track { tracker, position })
+            matches!(batch.entry(index).map(|entry| entry.op), Some(Op::Track { tracker, position, .. })
                 if tracker == held && position >= self.oldest_last)
         })
     }
@@ -280,7 +277,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 let back = self.back_of(self.streams.get(stream));
                 Head::Snapshot { named: Named { kind, schema, stream, version, back } }
             }
-            Op::Track { tracker, position } => Head::Track { tracker, position },
+            Op::Track { tracker, position, .. } => Head::Track { tracker, position },
             _ => return None,
         };
         Some((head, entry))
@@ -383,7 +380,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                         known.appeared = Some(sequence);
                     }
                 }
-                Some(Op::Track { tracker, position }) => {
+                Some(Op::Track { tracker, position, .. }) => {
                     let _ = self.trackers.set(tracker, position);
                 }
                 _ => {}
@@ -482,12 +479,6 @@ fn ends_erased(batch: &Batch<'_>) -> bool {
 /// The length of a payload, if it is to be told: when other entries follow.
 fn told(batch: &Batch<'_>, index: usize, entry: &Entry) -> Option<usize> {
     (index.saturating_add(1) < batch.len()).then_some(entry.len)
-}
-
-fn named_before(batch: &Batch<'_>, index: usize, tracker: Tracker) -> bool {
-    (0..index).any(|earlier| {
-        matches!(batch.entry(earlier).map(|entry| entry.op), Some(Op::Track { tracker: of, .. }) if of == tracker)
-    })
 }
 
 /// A buffer to read into while a batch stands: what is free of its own, or a small one.

@@ -292,7 +292,7 @@ impl World {
         let mut room = [0; 64];
         let mut scratch = Scratch::new(&mut room);
         let mut batch = scratch.batch(Device::HEADROOM);
-        batch.track(UPLINK, position).unwrap();
+        batch.track_from(UPLINK, self.volatile.tracked(UPLINK), position).unwrap();
         self.volatile.append(&mut batch).unwrap();
     }
 
