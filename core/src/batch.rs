@@ -233,6 +233,17 @@ impl<'b> Batch<'b> {
         }
     }
 
+    /// Says that the payload of the entry with this index now has `len` bytes from `start` on, where it ends no later
+    /// than before: for record managers that store payloads in another form, and give them back in the first.
+    #[inline]
+    pub fn replaced(&mut self, index: usize, start: usize, len: usize) {
+        let Some(entry) = self.entry(index) else { return };
+        let row = self.entry_at(index).and_then(|at| self.bytes.get_mut(at..)?.first_chunk_mut::<ENTRY_BYTES>());
+        if let Some(row) = row {
+            *row = Entry { start, len, ..entry }.to_row();
+        }
+    }
+
     /// The bytes before the table: payloads, the headroom between them, and what is still free behind them.
     #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {

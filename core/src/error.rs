@@ -77,6 +77,8 @@ pub enum AppendError<E> {
     TableFull,
     /// An event has no encoding.
     Codec(CodecError),
+    /// The batch cannot be sealed.
+    Integrity(IntegrityError),
     /// The log has not been mounted.
     NotMounted,
 }
@@ -120,8 +122,61 @@ pub enum ReadError<E> {
     },
     /// A stored event is no event of the type it is read as.
     Codec(CodecError),
+    /// What is stored is not what was sealed, or cannot be opened.
+    Integrity(IntegrityError),
     /// The log has not been mounted.
     NotMounted,
+}
+
+/// What a sealed log finds wrong with what is stored, or lacks to seal and open it: see the module `integrity`, which
+/// comes with the feature of this name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum IntegrityError {
+    /// A record is not the one that was sealed with this stream, version and position: it was changed or put somewhere
+    /// else, it was sealed for another log or with another key, or never.
+    Tampered {
+        /// The stream that it claims to belong to.
+        stream: StreamId,
+        /// The version that it claims to have.
+        version: Version,
+    },
+    /// A record was sealed with a key that is not at hand.
+    UnknownKey(u8),
+    /// The key of the stream was destroyed.
+    Erased(StreamId),
+    /// Positions are missing in the middle of the log: their records were removed, or no longer verify.
+    Missing {
+        /// The first position missing.
+        first: Position,
+        /// The last position missing.
+        last: Position,
+    },
+    /// Each record is as it was sealed, but they are not the ones that were there when the head of the chain at this
+    /// position was stored.
+    Broken {
+        /// Where the stored head stands.
+        at: Position,
+    },
+    /// The log ends before a position that it is known to have reached: its end was cut off.
+    CutOff {
+        /// The position that it is known to have reached.
+        reached: Position,
+        /// The newest position that it has now.
+        last: Position,
+    },
+    /// The log has reached the anchor's position with other records than those that were anchored.
+    Forked {
+        /// The position of the anchor.
+        at: Position,
+    },
+    /// No stored head of the chain is left from which the part of the log that is asked for could be checked.
+    NoSeal,
+    /// As many sessions have been begun with this key as can be: it must be replaced by another one.
+    KeyWornOut,
+    /// The record manager has given the batch other positions than those that it said it would.
+    Misplaced,
 }
 
 /// Why an aggregate could not be loaded.
@@ -193,6 +248,18 @@ impl<E> From<ReadError<E>> for LoadError<E> {
     }
 }
 
+impl<E> From<IntegrityError> for ReadError<E> {
+    fn from(error: IntegrityError) -> Self {
+        Self::Integrity(error)
+    }
+}
+
+impl<E> From<IntegrityError> for AppendError<E> {
+    fn from(error: IntegrityError) -> Self {
+        Self::Integrity(error)
+    }
+}
+
 impl<E> From<CodecError> for ReadError<E> {
     fn from(error: CodecError) -> Self {
         Self::Codec(error)
@@ -212,6 +279,7 @@ impl<E> From<ReadError<E>> for AppendError<E> {
             ReadError::Storage(error) => Self::Storage(error),
             ReadError::ScratchTooSmall { needed } => Self::ScratchTooSmall { needed },
             ReadError::Codec(error) => Self::Codec(error),
+            ReadError::Integrity(error) => Self::Integrity(error),
             ReadError::NotMounted | ReadError::Trimmed { .. } | ReadError::BeyondEnd { .. } => Self::NotMounted,
         }
     }
@@ -244,6 +312,7 @@ impl<E: fmt::Debug> fmt::Display for AppendError<E> {
             Self::ScratchTooSmall { needed } => write!(f, "the scratch buffer is too small: {needed} bytes are needed"),
             Self::TableFull => f.write_str("no place is left for another stream or tracker"),
             Self::Codec(error) => error.fmt(f),
+            Self::Integrity(error) => error.fmt(f),
             Self::NotMounted => f.write_str("the log is not mounted"),
         }
     }
@@ -268,7 +337,29 @@ impl<E: fmt::Debug> fmt::Display for ReadError<E> {
             Self::BeyondEnd { next } => write!(f, "the log ends before position {next}"),
             Self::ScratchTooSmall { needed } => write!(f, "the scratch buffer is too small: {needed} bytes are needed"),
             Self::Codec(error) => error.fmt(f),
+            Self::Integrity(error) => error.fmt(f),
             Self::NotMounted => f.write_str("the log is not mounted"),
+        }
+    }
+}
+
+impl fmt::Display for IntegrityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tampered { stream, version } => {
+                write!(f, "the record of stream {stream} at version {version} is not the one that was sealed")
+            }
+            Self::UnknownKey(id) => write!(f, "key {id} is not at hand"),
+            Self::Erased(stream) => write!(f, "the key of stream {stream} was destroyed"),
+            Self::Missing { first, last } => write!(f, "positions {first} to {last} are missing"),
+            Self::Broken { at } => write!(f, "the records up to position {at} are not those that were chained"),
+            Self::CutOff { reached, last } => {
+                write!(f, "the log had reached position {reached} and ends at {last} now")
+            }
+            Self::Forked { at } => write!(f, "the records up to position {at} are not those that were anchored"),
+            Self::NoSeal => f.write_str("no head of the chain is left to check this part of the log from"),
+            Self::KeyWornOut => f.write_str("the key has been used for as many sessions as can be"),
+            Self::Misplaced => f.write_str("the batch got other positions than were foretold"),
         }
     }
 }
@@ -303,6 +394,7 @@ impl<E: fmt::Debug> fmt::Display for LogError<E> {
     }
 }
 
+impl core::error::Error for IntegrityError {}
 impl<E: fmt::Debug> core::error::Error for AppendError<E> {}
 impl<E: fmt::Debug> core::error::Error for ReadError<E> {}
 impl<E: fmt::Debug> core::error::Error for LoadError<E> {}

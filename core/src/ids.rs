@@ -5,7 +5,8 @@ use core::fmt;
 /// The type of an aggregate, as it is written to flash with the first event of a stream in each sector.
 ///
 /// Give every aggregate type of an application its own number and never reuse the number of a type that
-/// devices in the field have written.
+/// devices in the field have written: [`distinct_kinds!`](crate::distinct_kinds) checks it for the types of today when
+/// the program is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Kind(pub u8);
@@ -61,6 +62,11 @@ pub struct Moment {
     pub boot: u32,
     /// Ticks since that boot.
     pub tick: u64,
+}
+
+impl Kind {
+    /// Of what the library itself stores: no aggregate's.
+    pub const RESERVED: Self = Self(u8::MAX);
 }
 
 impl Version {

@@ -99,6 +99,7 @@ pub mod batch;
 pub mod bytes;
 pub mod codec;
 pub mod error;
+pub mod evolution;
 mod ids;
 mod policy;
 mod projection;

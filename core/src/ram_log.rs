@@ -38,12 +38,12 @@ struct Stream {
     id: StreamId,
     kind: Kind,
     version: Version,
-    // Where its first event stands.
-    first: usize,
+    // Where its first event stands, and its position.
+    first: (usize, Position),
     // Where its newest snapshot stands.
     snapshot: Option<usize>,
-    // The event last found by version: the next one is looked for from there on.
-    place: (Version, usize),
+    // The event last found by version, with its position: the next one is looked for from there on.
+    place: (Version, usize, Position),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -88,12 +88,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
         for (entry, payload) in batch.iter() {
             match entry.op {
                 Op::Event { stream, kind, schema, version } => {
-                    let at = self.store(EVENT, stream, kind, schema, version, payload);
+                    let at = (self.store(EVENT, stream, kind, schema, version, payload), self.next);
                     self.next = self.next.next();
                     match self.streams.iter_mut().find(|known| known.id == stream) {
                         Some(known) => known.version = version,
                         None => {
-                            let place = (Version::NONE, at);
+                            let place = (Version::NONE, at.0, at.1);
                             let new = Stream { id: stream, kind, version, first: at, snapshot: None, place };
                             let _ = self.streams.push(new);
                         }
@@ -101,8 +101,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
                 }
                 Op::Snapshot { stream, kind, schema, version } => {
                     let at = self.store(SNAPSHOT, stream, kind, schema, version, payload);
-                    if let Some(known) = self.streams.iter_mut().find(|known| known.id == stream) {
-                        known.snapshot = Some(at);
+                    match self.streams.iter_mut().find(|known| known.id == stream) {
+                        Some(known) => known.snapshot = Some(at),
+                        None => {
+                            let first = (at, self.next);
+                            let place = (Version::NONE, at, self.next);
+                            let new = Stream { id: stream, kind, version, first, snapshot: Some(at), place };
+                            let _ = self.streams.push(new);
+                        }
                     }
                 }
                 Op::Track { tracker, position, .. } => {
@@ -124,9 +130,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
         for (index, (entry, payload)) in batch.iter().enumerate() {
             match entry.op {
                 Op::Event { stream, .. } | Op::Snapshot { stream, .. } => {
-                    let head = self.find(stream).map(Stream::head);
-                    batch.check(index, head)?;
-                    if head.or(batch.head_before(index, stream)).is_none() {
+                    batch.check(index, self.head_now(stream))?;
+                    if self.find(stream).is_none() && batch.head_before(index, stream).is_none() {
                         streams = streams.saturating_add(1);
                     }
                     bytes = bytes.saturating_add(HEADER).saturating_add(payload.len());
@@ -190,7 +195,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
     }
 
     pub(crate) fn head_now(&self, stream: StreamId) -> Option<StreamHead> {
-        self.find(stream).map(Stream::head)
+        self.find(stream).map(Stream::head).filter(|head| head.version > Version::NONE)
     }
 
     pub(crate) fn event_after(&mut self, stream: StreamId, after: Version) -> Option<Record<'_>> {
@@ -198,18 +203,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
         if after >= known.version {
             return None;
         }
-        let mut at = if known.place.0 <= after { known.place.1 } else { known.first };
+        let (mut at, mut position) = if known.place.0 <= after { (known.place.1, known.place.2) } else { known.first };
         let version = loop {
             let stored = self.load(at)?;
             if stored.event && stored.record.stream == stream && stored.record.version > after {
                 break stored.record.version;
             }
+            if stored.event {
+                position = position.next();
+            }
             at = stored.end;
         };
         if let Some(known) = self.streams.iter_mut().find(|known| known.id == stream) {
-            known.place = (Version(version.0.saturating_sub(1)), at);
+            known.place = (Version(version.0.saturating_sub(1)), at, position);
         }
-        Some(Record { position: None, ..self.load(at)?.record })
+        Some(Record { position: Some(position), ..self.load(at)?.record })
     }
 
     pub(crate) fn snapshot_up_to(&self, stream: StreamId, at_most: Version) -> Option<Record<'_>> {

@@ -57,6 +57,8 @@ pub enum GapReason {
     Corrupt,
     /// They were overwritten before everyone who asked for them had read them.
     Overwritten,
+    /// The key of their stream was destroyed.
+    Erased,
 }
 
 /// Which part of the notification log a record manager holds.

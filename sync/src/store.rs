@@ -83,6 +83,8 @@ pub enum Loss {
     Overwritten,
     /// They were let go after they had been acknowledged: some sink has had them.
     Trimmed,
+    /// The key of their stream was destroyed.
+    Erased,
     /// A reason that this version does not know.
     Other(u8),
 }
@@ -95,6 +97,7 @@ impl Loss {
             Self::Corrupt => 1,
             Self::Overwritten => 2,
             Self::Trimmed => 3,
+            Self::Erased => 4,
             Self::Other(code) => code,
         }
     }
@@ -106,6 +109,7 @@ impl Loss {
             1 => Self::Corrupt,
             2 => Self::Overwritten,
             3 => Self::Trimmed,
+            4 => Self::Erased,
             other => Self::Other(other),
         }
     }
@@ -116,6 +120,7 @@ impl From<GapReason> for Loss {
         match reason {
             GapReason::Corrupt => Self::Corrupt,
             GapReason::Overwritten => Self::Overwritten,
+            GapReason::Erased => Self::Erased,
             _ => Self::Other(0),
         }
     }
@@ -127,6 +132,7 @@ impl core::fmt::Display for Loss {
             Self::Corrupt => f.write_str("corrupt"),
             Self::Overwritten => f.write_str("overwritten"),
             Self::Trimmed => f.write_str("trimmed"),
+            Self::Erased => f.write_str("erased"),
             Self::Other(code) => write!(f, "reason {code}"),
         }
     }

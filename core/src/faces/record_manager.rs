@@ -4,7 +4,9 @@ use super::face;
 use crate::batch::{Batch, Headroom};
 use crate::error::{AppendError, ReadError};
 use crate::scratch::Scratch;
-use crate::{Appended, Bounds, Notification, Position, Record, StreamHead, StreamId, Tracker, Upkeep, Version};
+use crate::{
+    Appended, Bounds, Epoch, LogId, Notification, Position, Record, StreamHead, StreamId, Tracker, Upkeep, Version,
+};
 
 /// Keeps sequenced records: the streams of many aggregates, and one notification log through all of them.
 ///
@@ -17,10 +19,15 @@ use crate::{Appended, Bounds, Notification, Position, Record, StreamHead, Stream
 ///   was refused takes no position.
 /// - **Guarded**: each event is the next version of its stream, else `Conflict` or `Gap`; a stream keeps its
 ///   kind, else `WrongKind`; a tracker never goes backwards.
+/// - **Traceless**: a batch that was refused has left nothing of its payloads in the storage; only after
+///   [`Storage`](AppendError::Storage), a power cut or a dropped future may there be some.
+/// - **Located**: an event tells its position, whether it was found by position or by stream.
 /// - **Honest**: what has been let go is `Trimmed`, what no longer verifies is a gap, and neither is ever an
 ///   empty answer or another record.
 ///
-/// Reads lend records out of the caller's [`Scratch`]; an implementer may keep read-ahead in it, marked with
+/// A stream without events may have a snapshot, of [`Version::NONE`]; it does not make the stream exist.
+///
+/// Reads lend records out of the bytes of the caller's [`Scratch`]; an implementer may keep read-ahead in it, marked with
 /// [`Scratch::set_held`].
 #[face]
 #[allow(async_fn_in_trait)] // the callers are single-threaded firmware: no `Send` is asked for
@@ -38,6 +45,12 @@ pub trait RecordManager {
 
     /// Appends a batch. The payloads may be moved within it, and can be read in it afterwards.
     async fn append(&mut self, batch: &mut Batch<'_>) -> Result<Appended, AppendError<Self::Error>>;
+
+    /// Which log this is, and which life of it, as far as that was stored: two logs of a device, and two lives of one
+    /// log, do not have the same.
+    fn life(&self) -> (LogId, Epoch) {
+        (LogId::default(), Epoch::default())
+    }
 
     /// Which part of the notification log is held.
     fn bounds(&self) -> Bounds;

@@ -3,7 +3,9 @@
 use evenkeel_core::batch::{Batch, Headroom};
 use evenkeel_core::error::{AppendError, ReadError};
 use evenkeel_core::scratch::Scratch;
-use evenkeel_core::{Appended, Bounds, Notification, Position, Record, StreamHead, StreamId, Tracker, Upkeep, Version};
+use evenkeel_core::{
+    Appended, Bounds, Epoch, LogId, Notification, Position, Record, StreamHead, StreamId, Tracker, Upkeep, Version,
+};
 
 use super::flash_log::FlashLog;
 use super::{NorFlash, RecordManager, face};
@@ -23,6 +25,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> RecordManager for F
 
     async fn append(&mut self, batch: &mut Batch<'_>) -> Result<Appended, AppendError<F::Error>> {
         self.append_batch(batch).await
+    }
+
+    fn life(&self) -> (LogId, Epoch) {
+        (self.identity.log, self.identity.epoch)
     }
 
     fn bounds(&self) -> Bounds {

@@ -2,7 +2,7 @@
 
 use evenkeel_core::error::{HeldBy, ReadError};
 use evenkeel_core::scratch::Scratch;
-use evenkeel_core::{Record, StreamHead, StreamId, Version};
+use evenkeel_core::{Position, Record, StreamHead, StreamId, Version};
 
 use super::flash_log::FlashLog;
 use super::mount::Opened;
@@ -17,6 +17,8 @@ use crate::table::{Known, version_after};
 #[derive(Debug, Clone)]
 struct Chase {
     sequence: u32,
+    /// The position of the first event of that sector.
+    base: Position,
     walk: Walk,
     follow: Follow,
 }
@@ -26,6 +28,7 @@ struct Chase {
 pub(crate) struct Resting {
     stream: StreamId,
     sequence: u32,
+    base: Position,
     version: Version,
     walk: Rest,
     slot: Option<u8>,
@@ -36,15 +39,16 @@ pub(crate) struct Resting {
 impl Resting {
     fn of(chase: &Chase) -> Self {
         let Follow { stream, slot, kind, schema, version, .. } = chase.follow;
-        Self { stream, sequence: chase.sequence, version, walk: Rest::of(&chase.walk), slot, kind, schema }
+        let (sequence, base) = (chase.sequence, chase.base);
+        Self { stream, sequence, base, version, walk: Rest::of(&chase.walk), slot, kind, schema }
     }
 
     /// Goes on, with a walk that was just started in its sector.
     fn resume(&self, walk: Walk) -> Chase {
-        let Self { stream, sequence, version, slot, kind, schema, .. } = *self;
+        let Self { stream, sequence, base, version, slot, kind, schema, .. } = *self;
         // How far back it was before does not matter any more.
         let follow = Follow { stream, slot, kind, schema, version, back: None };
-        Chase { sequence, walk: self.walk.resume(walk), follow }
+        Chase { sequence, base, walk: self.walk.resume(walk), follow }
     }
 }
 
@@ -67,13 +71,15 @@ pub(crate) const DOUBTS: u32 = 32;
 #[derive(Debug, Clone, Copy)]
 struct Chased {
     follow: Follow,
+    position: Position,
     sector: u32,
     at: u32,
     len: u32,
 }
 
 impl Chased {
-    const NOTHING: Self = Self { follow: Follow::new(StreamId(0)), sector: 0, at: 0, len: 0 };
+    const NOTHING: Self =
+        Self { follow: Follow::new(StreamId(0)), position: Position::START, sector: 0, at: 0, len: 0 };
 }
 
 /// A snapshot found: where its state stands.
@@ -409,7 +415,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         scratch: &'s mut Scratch<'_>,
     ) -> Result<Option<Record<'s>>, ReadError<F::Error>> {
         let mut tries = 0;
-        let Chased { follow, sector, at, len } = loop {
+        let Chased { follow, position, sector, at, len } = loop {
             self.settle(scratch).await?;
             let chased = self.chase(stream, after, scratch).await?;
             if let Some(Chased { sector, at, .. }) = chased {
@@ -431,7 +437,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         let Follow { kind, schema, version, .. } = follow;
         let payload = self.payload(sector, at, len, scratch).await?;
-        Ok(Some(Record { stream, kind, version, schema, position: None, payload }))
+        Ok(Some(Record { stream, kind, version, schema, position: Some(position), payload }))
     }
 
     /// The place of the first event of a stream above a version.
@@ -458,13 +464,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         loop {
             let end = self.end_of(chase.sequence);
             match self.medium.step(&mut chase.walk, end, scratch).await? {
-                Some(Step { head, payload: (at, len), .. }) => {
+                Some(Step { head, payload: (at, len), ordinal }) => {
                     if !matches!(chase.follow.see(&head), Some(Sighting::Event)) || chase.follow.version <= after {
                         continue;
                     }
                     let (follow, sector) = (chase.follow, chase.walk.sector);
+                    let position = chase.base.plus(u64::from(ordinal));
                     self.chase = Some(Resting::of(&chase));
-                    return Ok(Some(Chased { follow, sector, at, len }));
+                    return Ok(Some(Chased { follow, position, sector, at, len }));
                 }
                 None if chase.sequence >= last => return Ok(None),
                 None => match self.chase_in(stream, chase.sequence.saturating_add(1), scratch).await? {
@@ -531,8 +538,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<Option<Chase>, ReadError<F::Error>> {
         let mut sequence = sequence;
         while sequence <= self.newest.sequence {
-            if let Some(walk) = self.walk_of(sequence, scratch).await? {
-                return Ok(Some(Chase { sequence, walk, follow: Follow::new(stream) }));
+            if let Some(opened) = self.opened(self.identity, sequence, scratch).await? {
+                let walk = self.walk_from(sequence, &opened, scratch).await?;
+                return Ok(Some(Chase { sequence, base: opened.base, walk, follow: Follow::new(stream) }));
             }
             sequence = sequence.saturating_add(1);
         }
