@@ -125,6 +125,12 @@ impl<A: Aggregate> Root<A> {
         self.position = position;
     }
 
+    /// Gives the state up.
+    #[must_use]
+    pub fn into_state(self) -> A {
+        self.state
+    }
+
     /// Applies one event that is in the log.
     pub(crate) fn take_in(&mut self, event: &A::Event, position: Position) {
         self.state.apply(event);

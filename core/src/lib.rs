@@ -55,7 +55,8 @@
 //! | --- | --- |
 //! | [`Aggregate`], [`Snapshot`], [`Root`] | a state with its events and commands; with its identity and version |
 //! | [`Log`] | loads, executes, appends, processes, catches up, acknowledges, maintains |
-//! | [`Policy`], [`Process`] | reacts to events, with its reading place in the same append |
+//! | [`Policy`], [`Process`] | reacts to events with events of one aggregate, its reading place in the same append |
+//! | [`ProcessManager`], [`System`], [`process`] | the same with any aggregates; several, wired to each other; over other logs |
 //! | [`Projection`] | a view computed from the log |
 //! | [`Notification`], [`Record`], [`section`] | the log as it is read by position, and as it travels |
 //! | [`RecordManager`], [`batch`], [`scratch`], [`Upkeep`] | for authors of a store: the contract and its parts |
@@ -102,6 +103,7 @@ pub mod error;
 pub mod evolution;
 mod ids;
 mod policy;
+pub mod process;
 mod projection;
 mod ram_log;
 mod record;
@@ -125,11 +127,13 @@ pub mod blocking {
     use evenkeel_macros::blocking as face;
 
     mod log;
+    mod process;
     mod ram_log;
     mod record_manager;
     mod roster;
 
     pub use log::{Log, section};
+    pub use process::{Follower, Member, Members, ProcessManager, Reaction, System, Tracked, Upstream};
     pub use record_manager::RecordManager;
     pub use roster::Roster;
 }
@@ -142,13 +146,17 @@ pub mod asynchronous {
     use evenkeel_macros::asynchronous as face;
 
     mod log;
+    mod process;
     mod ram_log;
     mod record_manager;
     mod roster;
 
     pub use log::{Log, section};
+    pub use process::{Follower, Member, Members, ProcessManager, Reaction, System, Tracked, Upstream};
     pub use record_manager::RecordManager;
     pub use roster::Roster;
 }
 
-pub use blocking::{Log, RecordManager, Roster};
+pub use blocking::{
+    Follower, Log, Member, Members, ProcessManager, Reaction, RecordManager, Roster, System, Tracked, Upstream,
+};

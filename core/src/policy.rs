@@ -31,13 +31,14 @@ pub trait Policy {
 pub struct Process<P> {
     pub(crate) policy: P,
     pub(crate) seen: Option<Position>,
-    pub(crate) unsaved: u32,
+    /// Where the tracker was left, if `seen` is something.
+    pub(crate) stored: Position,
 }
 
 impl<P: Policy> Process<P> {
     /// Starts from wherever the policy's tracker stands in the log.
     pub fn new(policy: P) -> Self {
-        Self { policy, seen: None, unsaved: 0 }
+        Self { policy, seen: None, stored: Position::START }
     }
 
     /// Up to where it has read since it was made; `None` before its first run and after an error.
@@ -54,4 +55,14 @@ pub struct Processed {
     pub seen: u32,
     /// How many events were appended in reaction.
     pub reactions: u32,
+    /// How many positions were passed over because their events are gone.
+    pub lost: u64,
+}
+
+impl Processed {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.seen = self.seen.saturating_add(more.seen);
+        self.reactions = self.reactions.saturating_add(more.reactions);
+        self.lost = self.lost.saturating_add(more.lost);
+    }
 }

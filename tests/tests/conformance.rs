@@ -88,6 +88,7 @@ macro_rules! on_chips {
 
             evenkeel_conformance::cases!(chip);
             evenkeel_conformance::power_cases!(chip);
+            evenkeel_conformance::process_power_cases!(chip);
         }
     )+};
 }

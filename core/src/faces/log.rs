@@ -19,8 +19,8 @@ use crate::{
 /// record manager's headroom and [`ENTRY_BYTES`](crate::batch::ENTRY_BYTES) for each entry in it.
 #[derive(Debug)]
 pub struct Log<'b, R> {
-    records: R,
-    scratch: Scratch<'b>,
+    pub(super) records: R,
+    pub(super) scratch: Scratch<'b>,
 }
 
 /// The most steps of upkeep that one call of [`Log::maintain`] does.
@@ -288,27 +288,38 @@ impl<'b, R: RecordManager> Log<'b, R> {
     ) -> Result<Processed, LogError<R::Error>> {
         let end = self.records.bounds().last();
         let mut done = Processed::default();
-        let mut seen = process.seen.take().unwrap_or(self.records.tracked(P::TRACKER));
+        let mut seen = match process.seen.take() {
+            Some(seen) => seen,
+            None => {
+                // Where trackers stand after an append that failed is found out by reading.
+                self.records.next_notification(end, &mut self.scratch).await?;
+                process.stored = self.records.tracked(P::TRACKER);
+                process.stored
+            }
+        };
         while seen < end {
             let Some(notification) = self.records.next_notification(seen, &mut self.scratch).await? else { break };
             seen = notification.last();
-            done.seen = done.seen.saturating_add(1);
-            let reaction = match notification.record() {
-                Some(record) => Some(process.policy.react(record, target).map_err(ReadError::Codec)?),
-                None => None,
+            let reaction = match &notification {
+                Notification::Event(record) => {
+                    done.seen = done.seen.saturating_add(1);
+                    Some(process.policy.react(record, target).map_err(ReadError::Codec)?)
+                }
+                Notification::Gap { first, last, .. } => {
+                    done.lost = done.lost.saturating_add(last.next().since(*first));
+                    None
+                }
             };
-            process.unsaved = process.unsaved.saturating_add(1);
             let mut batch = self.scratch.batch(R::HEADROOM);
             if let Some(reaction) = reaction {
                 fill(&mut batch, target, reaction)?;
             }
-            if batch.is_empty() && process.unsaved < P::CHECKPOINT {
+            if batch.is_empty() && seen.since(process.stored) < u64::from(P::CHECKPOINT) {
                 continue;
             }
-            let from = self.records.tracked(P::TRACKER);
-            batch.track_from(P::TRACKER, from, seen).map_err(AppendError::from)?;
+            batch.track_from(P::TRACKER, process.stored, seen).map_err(AppendError::from)?;
             let appended = self.records.append(&mut batch).await?;
-            process.unsaved = 0;
+            process.stored = seen;
             apply(&batch, target, appended)?;
             done.reactions = done.reactions.saturating_add(appended.events);
         }

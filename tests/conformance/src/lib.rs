@@ -26,7 +26,7 @@
 //! | macro | for homes that are | cases |
 //! | --- | --- | --- |
 //! | [`cases!`] | [`Home`] | what holds as long as the power is on: all of the lists below this line |
-//! | [`power_cases!`] | [`PowerCuts`] | what holds when power is cut |
+//! | [`power_cases!`], [`process_power_cases!`] | [`PowerCuts`] | what holds when power is cut |
 //!
 //! A list is a macro of its own too, such as [`store_cases!`], should only a part be wanted.
 
@@ -34,8 +34,13 @@ mod home;
 mod items;
 mod lists;
 
+mod meters;
 pub mod power;
+pub mod process_power;
+pub mod processes;
+pub mod projections;
 pub mod store;
+pub mod systems;
 
 pub use home::{Durable, Home, PowerCuts, mounted};
 pub use items::{Item, SCRATCH, append, item, read, stream};
