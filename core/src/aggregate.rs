@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::{self, CodecError};
-use crate::{Kind, Position, Record, StreamId, Version};
+use crate::{Kind, Position, Record, StreamId, Version, trace};
 
 /// A state that changes only by applying events.
 ///
@@ -48,8 +48,8 @@ pub trait Aggregate: Default {
     /// The number of this type in the log: written to flash, never reused for another type.
     const KIND: Kind;
 
-    /// The schema number of [`Event`](Self::Event), stored with each event; raise it by one with every change
-    /// that is more than a variant appended, and then translate in [`upcast`](Self::upcast).
+    /// The schema number of [`Event`](Self::Event), stored with each event, at most 126; raise it by one with every
+    /// change that is more than a variant appended, and then translate in [`upcast`](Self::upcast).
     const SCHEMA: u8 = 0;
 
     /// What can happen to this aggregate.
@@ -64,42 +64,77 @@ pub trait Aggregate: Default {
         Err(CodecError::UnknownSchema)
     }
 
-    /// Decodes a stored event of whatever schema.
+    /// Decodes a stored event of whatever schema, with or without a trace.
     fn decode_event(schema: u8, payload: &[u8]) -> Result<Self::Event, CodecError> {
+        let (schema, _, payload) = trace::split(schema, payload)?;
         if schema == Self::SCHEMA { codec::decode(payload) } else { Self::upcast(schema, payload) }
     }
 }
 
 /// An aggregate whose whole state can be stored, so that its older events can be let go.
 pub trait Snapshot: Aggregate + Serialize + DeserializeOwned {
-    /// The schema number of the state; a snapshot of another schema is ignored while the events it stands for
-    /// are still there.
+    /// The schema number of the state, at most 126; a snapshot that cannot be read is passed over while the events it
+    /// stands for are still there.
     const SCHEMA: u8;
+
+    /// After how many events [`Log::execute_snapshotting`](crate::Log::execute_snapshotting) and
+    /// [`Log::snapshot_if_due`](crate::Log::snapshot_if_due) store the state: at each multiple of this version, or
+    /// behind the batch that passes it. 0: only when [`Log::maintain`](crate::Log::maintain) needs it.
+    const PERIOD: u32 = 0;
+
+    /// Decodes a state that was stored under an older (or newer) `schema` than [`SCHEMA`](Self::SCHEMA).
+    fn upcast_state(schema: u8, payload: &[u8]) -> Result<Self, CodecError> {
+        let _ = (schema, payload);
+        Err(CodecError::UnknownSchema)
+    }
+
+    /// Decodes a stored state of whatever schema.
+    fn decode_state(schema: u8, payload: &[u8]) -> Result<Self, CodecError> {
+        if schema == <Self as Snapshot>::SCHEMA { codec::decode(payload) } else { Self::upcast_state(schema, payload) }
+    }
 }
 
 /// An aggregate with its identity and version, as loaded from a log.
 ///
 /// It lends its state to read; the state changes only by events that are in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Root<A> {
     id: StreamId,
     version: Version,
     position: Position,
+    /// The version of the newest snapshot that is known of.
+    snapshot: Version,
+    discarded: bool,
     state: A,
 }
+
+/// Roots are equal if they are of the same aggregate at the same version, with the same state, and know of the same
+/// part of the log.
+impl<A: PartialEq> PartialEq for Root<A> {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |root: &Self| (root.id, root.version, root.position, root.discarded);
+        of(self) == of(other) && self.state == other.state
+    }
+}
+
+impl<A: Eq> Eq for Root<A> {}
 
 impl<A: Aggregate> Root<A> {
     /// An aggregate that does not exist yet: its first command creates it, and fails with a conflict if it turns
     /// out to exist.
     pub fn new(id: impl Into<StreamId>) -> Self {
-        Self { id: id.into(), version: Version::NONE, position: Position::START, state: A::default() }
+        Self::from_parts(id.into(), Version::NONE, A::default())
+    }
+
+    fn from_parts(id: StreamId, version: Version, state: A) -> Self {
+        Self { id, version, position: Position::START, snapshot: version, discarded: false, state }
     }
 
     /// Takes an aggregate up from a decoded snapshot.
     #[must_use]
     pub fn from_snapshot(id: StreamId, version: Version, state: A) -> Self {
-        Self { id, version, position: Position::START, state }
+        Self::from_parts(id, version, state)
     }
 
     /// Which aggregate it is.
@@ -120,6 +155,29 @@ impl<A: Aggregate> Root<A> {
         self.position
     }
 
+    /// Whether it was discarded: it then has the state in which it was, and takes no commands any more.
+    #[must_use]
+    pub fn is_discarded(&self) -> bool {
+        self.discarded
+    }
+
+    /// The version of the newest snapshot of it that this root knows of; [`Version::NONE`] if of none.
+    #[must_use]
+    pub fn snapshot_version(&self) -> Version {
+        self.snapshot
+    }
+
+    /// Notes that its state is in a snapshot.
+    pub(crate) fn note_snapshot(&mut self) {
+        self.snapshot = self.version;
+    }
+
+    /// Whether a multiple of `period` has been passed since the newest snapshot known of.
+    pub(crate) fn snapshot_is_due(&self, period: u32) -> bool {
+        let round = |version: Version| version.0.checked_div(period);
+        !self.discarded && round(self.version) > round(self.snapshot)
+    }
+
     /// Notes how far the log reached when this was loaded.
     pub(crate) fn reach(&mut self, position: Position) {
         self.position = position;
@@ -134,11 +192,32 @@ impl<A: Aggregate> Root<A> {
     /// Applies one event that is in the log.
     pub(crate) fn take_in(&mut self, event: &A::Event, position: Position) {
         self.state.apply(event);
+        self.pass(position);
+    }
+
+    /// Takes in that it was discarded.
+    pub(crate) fn end(&mut self, position: Position) {
+        self.discarded = true;
+        self.pass(position);
+    }
+
+    fn pass(&mut self, position: Position) {
         self.version = self.version.next();
         self.position = self.position.max(position);
     }
 
-    /// Applies a stored event of this very stream, if it is the next one.
+    /// Takes in a stored event of this stream, decoded before anything changes.
+    pub(crate) fn take_stored(&mut self, schema: u8, payload: &[u8], position: Position) -> Result<(), CodecError> {
+        if trace::ends_stream(schema) {
+            self.end(position);
+        } else {
+            self.take_in(&A::decode_event(schema, payload)?, position);
+        }
+        Ok(())
+    }
+
+    /// Applies a stored event of this very stream, if it is the next one. It is checked and decoded first: after an
+    /// error the root is as it was.
     ///
     /// A digital twin is built with this out of the records that a collector has stored.
     pub fn replay(&mut self, record: &Record<'_>) -> Result<(), ReplayError> {
@@ -148,12 +227,14 @@ impl<A: Aggregate> Root<A> {
         if record.kind != A::KIND {
             return Err(ReplayError::WrongKind { expected: A::KIND, actual: record.kind });
         }
+        if self.discarded {
+            return Err(ReplayError::Discarded);
+        }
         if record.version != self.version.next() {
             return Err(ReplayError::OutOfOrder { expected: self.version.next(), actual: record.version });
         }
-        let event = A::decode_event(record.schema, record.payload).map_err(ReplayError::Codec)?;
-        self.take_in(&event, record.position.unwrap_or_default());
-        Ok(())
+        let position = record.position.unwrap_or_default();
+        self.take_stored(record.schema, record.payload, position).map_err(ReplayError::Codec)
     }
 }
 
@@ -188,6 +269,8 @@ pub enum ReplayError {
     },
     /// Its payload is no event of this type.
     Codec(CodecError),
+    /// The aggregate was discarded: nothing can follow.
+    Discarded,
 }
 
 impl core::fmt::Display for ReplayError {
@@ -199,6 +282,7 @@ impl core::fmt::Display for ReplayError {
                 write!(f, "the record has version {actual} where {expected} comes next")
             }
             Self::Codec(error) => error.fmt(f),
+            Self::Discarded => f.write_str("the aggregate was discarded"),
         }
     }
 }
@@ -206,9 +290,10 @@ impl core::fmt::Display for ReplayError {
 impl core::error::Error for ReplayError {}
 
 impl Record<'_> {
-    /// Decodes this event if it is one of `A`; `None` if it is of another type.
+    /// Decodes this event if it is one of `A`; `None` if it is of another type, or ended its stream
+    /// ([`is_discard`](Self::is_discard)).
     #[must_use]
     pub fn event<A: Aggregate>(&self) -> Option<Result<A::Event, CodecError>> {
-        (self.kind == A::KIND).then(|| A::decode_event(self.schema, self.payload))
+        (self.kind == A::KIND && !self.is_discard()).then(|| A::decode_event(self.schema, self.payload))
     }
 }

@@ -4,7 +4,7 @@ use core::cmp::Ordering;
 
 use crate::codec::{self, CodecError};
 use crate::error::AppendError;
-use crate::{Aggregate, Kind, Position, Record, Snapshot, StreamHead, StreamId, Tracker, Version};
+use crate::{Aggregate, Kind, Position, Record, Snapshot, StreamHead, StreamId, Trace, Tracker, Version, trace};
 
 /// How many bytes a record manager wants free before the payloads of a batch, to put its own headers there and
 /// write the batch out of the buffer it was encoded into.
@@ -119,15 +119,32 @@ impl<'b> Batch<'b> {
         after: Version,
         event: &A::Event,
     ) -> Result<(), BatchError> {
-        let op = Op::Event { stream, kind: A::KIND, schema: A::SCHEMA, version: after.next() };
-        if after == Version::MAX {
-            return Err(BatchError::VersionsExhausted(stream));
-        }
-        self.push(op, |out| codec::encode(event, out))
+        self.push(following::<A>(stream, after, A::SCHEMA)?, |out| codec::encode(event, out))
+    }
+
+    /// Adds an event as [`event`](Self::event) does, and stores with it what it is a consequence of.
+    pub fn event_because<A: Aggregate>(
+        &mut self,
+        stream: StreamId,
+        after: Version,
+        event: &A::Event,
+        trace: Trace,
+    ) -> Result<(), BatchError> {
+        self.push(following::<A>(stream, after, Trace::mark(A::SCHEMA))?, |out| {
+            let len = trace.encode(out)?;
+            let rest = out.get_mut(len..).unwrap_or_default();
+            Ok(len.saturating_add(codec::encode(event, rest)?))
+        })
+    }
+
+    /// Adds the end of a stream, after version `after`: nothing can follow it.
+    pub fn discard<A: Aggregate>(&mut self, stream: StreamId, after: Version) -> Result<(), BatchError> {
+        self.push(following::<A>(stream, after, trace::DISCARDED)?, |_| Ok(0))
     }
 
     /// Adds the state of an aggregate as of `version`.
     pub fn snapshot<A: Snapshot>(&mut self, stream: StreamId, version: Version, state: &A) -> Result<(), BatchError> {
+        const { assert!(<A as Snapshot>::SCHEMA < trace::DISCARDED, "schema numbers are at most 126") };
         let op = Op::Snapshot { stream, kind: A::KIND, schema: <A as Snapshot>::SCHEMA, version };
         self.push(op, |out| codec::encode(state, out))
     }
@@ -264,7 +281,8 @@ impl<'b> Batch<'b> {
     }
 
     /// Checks the entry with this index against the state of its stream in the log, and against the entries before
-    /// it: that an event follows on, that a snapshot is of the very version that its stream is at, that the types agree.
+    /// it: that an event follows on, that a snapshot is of the very version that its stream is at, that the types agree,
+    /// that nothing follows the end of a stream.
     ///
     /// `head` is the state in the log of the stream that the entry names, `None` if there is no such stream.
     pub fn check<E>(&self, index: usize, head: Option<StreamHead>) -> Result<(), AppendError<E>> {
@@ -290,6 +308,7 @@ impl<'b> Batch<'b> {
             Ordering::Equal if matches!(entry.op, Op::Event { version: Version::NONE, .. }) => {
                 Err(AppendError::Conflict { stream, expected, actual })
             }
+            Ordering::Equal if current.is_some_and(|head| head.discarded) => Err(AppendError::Discarded { stream }),
             Ordering::Equal => Ok(()),
             Ordering::Less => Err(AppendError::Conflict { stream, expected, actual }),
             Ordering::Greater => Err(AppendError::Gap { stream, expected, actual }),
@@ -320,7 +339,9 @@ impl<'b> Batch<'b> {
     #[must_use]
     pub fn head_before(&self, index: usize, stream: StreamId) -> Option<StreamHead> {
         (0..index).rev().find_map(|earlier| match self.entry(earlier)?.op {
-            Op::Event { stream: of, kind, version, .. } if of == stream => Some(StreamHead { kind, version }),
+            Op::Event { stream: of, kind, version, schema } if of == stream => {
+                Some(StreamHead { kind, version, discarded: trace::ends_stream(schema) })
+            }
             _ => None,
         })
     }
@@ -329,6 +350,15 @@ impl<'b> Batch<'b> {
     fn entry_at(&self, index: usize) -> Option<usize> {
         self.bytes.len().checked_sub(index.checked_add(1)?.checked_mul(ENTRY_BYTES)?)
     }
+}
+
+/// An event that follows version `after` of its stream.
+fn following<A: Aggregate>(stream: StreamId, after: Version, schema: u8) -> Result<Op, BatchError> {
+    const { assert!(A::SCHEMA < trace::DISCARDED, "schema numbers are at most 126") };
+    if after == Version::MAX {
+        return Err(BatchError::VersionsExhausted(stream));
+    }
+    Ok(Op::Event { stream, kind: A::KIND, schema, version: after.next() })
 }
 
 impl Entry {

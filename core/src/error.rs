@@ -44,6 +44,11 @@ pub enum AppendError<E> {
         /// The type it is of.
         actual: Kind,
     },
+    /// The stream has ended: its aggregate was discarded, and nothing can follow.
+    Discarded {
+        /// The stream.
+        stream: StreamId,
+    },
     /// A tracker does not stand where the writer took it to stand (what it reacted to has been reacted to already, or
     /// something before it has not), or it would go backwards, or beyond the end of the log.
     Tracking {
@@ -193,6 +198,30 @@ pub enum LoadError<E> {
         /// The type it is of.
         actual: Kind,
     },
+    /// The aggregate was discarded: it can be loaded at versions before its last, as long as their events are held.
+    Discarded {
+        /// The version of its last event, which discarded it.
+        version: Version,
+    },
+    /// The stream is not as long as the version that was asked for.
+    BeyondEnd {
+        /// The version it is at.
+        actual: Version,
+    },
+    /// The events up to the version that was asked for have been let go, and no snapshot up to it is held.
+    Trimmed {
+        /// The oldest version that can be loaded.
+        first: Version,
+    },
+    /// A snapshot that cannot be read as this type stands for events that have been let go.
+    Snapshot {
+        /// The version of the state in it.
+        version: Version,
+        /// The schema number it was stored under.
+        schema: u8,
+        /// What is wrong with it.
+        error: CodecError,
+    },
     /// Events of the stream are missing and no snapshot replaces them.
     Incomplete {
         /// The version up to which the stream could be loaded.
@@ -210,6 +239,8 @@ pub enum ExecuteError<R, E> {
     Refused(R),
     /// The log failed.
     Log(AppendError<E>),
+    /// The aggregate could not be loaded (again) to be decided on.
+    Load(LoadError<E>),
 }
 
 /// Any failure of the log, for applications that treat all alike.
@@ -222,6 +253,14 @@ pub enum LogError<E> {
     Read(ReadError<E>),
     /// Loading failed.
     Load(LoadError<E>),
+}
+
+impl<E> LoadError<E> {
+    /// Whether there is no such aggregate, or not any more.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound | Self::Discarded { .. })
+    }
 }
 
 impl<E> From<AppendError<E>> for LogError<E> {
@@ -304,6 +343,7 @@ impl<E: fmt::Debug> fmt::Display for AppendError<E> {
             Self::WrongKind { stream, expected, actual } => {
                 write!(f, "stream {stream} is of kind {actual}, not {expected}")
             }
+            Self::Discarded { stream } => write!(f, "stream {stream} was discarded: nothing can follow"),
             Self::Tracking { tracker, after, at, to } => {
                 write!(f, "tracker {tracker} is at {at} and cannot go from {after} to {to}")
             }
@@ -369,6 +409,12 @@ impl<E: fmt::Debug> fmt::Display for LoadError<E> {
         match self {
             Self::NotFound => f.write_str("there is no such stream"),
             Self::WrongKind { expected, actual } => write!(f, "the stream is of kind {actual}, not {expected}"),
+            Self::Discarded { version } => write!(f, "the aggregate was discarded at version {version}"),
+            Self::BeyondEnd { actual } => write!(f, "the stream is at version {actual}"),
+            Self::Trimmed { first } => write!(f, "versions of the stream before {first} have been let go"),
+            Self::Snapshot { version, schema, error } => {
+                write!(f, "the snapshot at version {version}, of schema {schema}, is of no use: {error}")
+            }
             Self::Incomplete { after } => write!(f, "the stream cannot be loaded beyond version {after}"),
             Self::Read(error) => error.fmt(f),
         }
@@ -380,6 +426,7 @@ impl<R: fmt::Debug, E: fmt::Debug> fmt::Display for ExecuteError<R, E> {
         match self {
             Self::Refused(refusal) => write!(f, "refused: {refusal:?}"),
             Self::Log(error) => error.fmt(f),
+            Self::Load(error) => error.fmt(f),
         }
     }
 }

@@ -2,19 +2,21 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The type of an aggregate, as it is written to flash with the first event of a stream in each sector.
 ///
 /// Give every aggregate type of an application its own number and never reuse the number of a type that
 /// devices in the field have written: [`distinct_kinds!`](crate::distinct_kinds) checks it for the types of today when
 /// the program is built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Kind(pub u8);
 
 /// The identity of one aggregate: a serial number, an EUI-64, a MAC address or any other 64-bit number.
 ///
 /// One number names one stream, whatever its [`Kind`]: loading it as another type is an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct StreamId(pub u64);
 
@@ -22,7 +24,7 @@ pub struct StreamId(pub u64);
 ///
 /// The version *of an event* is the version of its stream once the event is in it, so the first event has
 /// version 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Version(pub u32);
 
@@ -30,7 +32,7 @@ pub struct Version(pub u32);
 ///
 /// As a place to read on from it means "everything up to here has been seen", so [`Position::START`] comes
 /// before the first event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Position(pub u64);
 
@@ -55,7 +57,7 @@ pub struct LogId(pub u16);
 /// A moment as the application counts it: which boot, and ticks since that boot.
 ///
 /// The library never reads a clock; what a tick is, is the application's choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Moment {
     /// The number of the boot, counted by the application.

@@ -42,7 +42,7 @@
 //! assert!(log.execute(&mut valve, |valve| valve.open(7)).is_err());
 //! assert_eq!(valve.openings, 1);
 //!
-//! log.take_snapshot(&valve)?;                            // a load starts here from now on
+//! log.take_snapshot(&mut valve)?;                            // a load starts here from now on
 //! assert_eq!(*log.load::<Valve>(3)?, *valve);
 //! log.acknowledge(Tracker(0), Position(1))?;             // somebody has seen everything up to here
 //! # Ok(())
@@ -98,10 +98,12 @@
 mod aggregate;
 pub mod batch;
 pub mod bytes;
+mod cache;
 pub mod codec;
 pub mod error;
 pub mod evolution;
 mod ids;
+mod names;
 mod policy;
 pub mod process;
 mod projection;
@@ -109,15 +111,20 @@ mod ram_log;
 mod record;
 pub mod scratch;
 pub mod section;
+mod together;
+pub mod trace;
 mod upkeep;
 
 pub use aggregate::{Aggregate, ReplayError, Root, Snapshot};
+pub use cache::Cache;
 pub use codec::CodecError;
 pub use ids::{Epoch, Kind, LogId, Moment, Position, StreamId, Tracker, Version};
 pub use policy::{Policy, Process, Processed};
 pub use projection::Projection;
 pub use ram_log::RamLog;
 pub use record::{Appended, Bounds, GapReason, Notification, Record, StreamHead};
+pub use together::Together;
+pub use trace::Trace;
 pub use upkeep::{Maintained, Upkeep};
 
 /// The blocking face, which the crate root shows too.
@@ -126,11 +133,14 @@ pub use upkeep::{Maintained, Upkeep};
 pub mod blocking {
     use evenkeel_macros::blocking as face;
 
+    mod execute;
+    mod load;
     mod log;
     mod process;
     mod ram_log;
     mod record_manager;
     mod roster;
+    mod snapshots;
 
     pub use log::{Log, section};
     pub use process::{Follower, Member, Members, ProcessManager, Reaction, System, Tracked, Upstream};
@@ -145,11 +155,14 @@ pub mod blocking {
 pub mod asynchronous {
     use evenkeel_macros::asynchronous as face;
 
+    mod execute;
+    mod load;
     mod log;
     mod process;
     mod ram_log;
     mod record_manager;
     mod roster;
+    mod snapshots;
 
     pub use log::{Log, section};
     pub use process::{Follower, Member, Members, ProcessManager, Reaction, System, Tracked, Upstream};

@@ -7,6 +7,7 @@ use heapless::Vec;
 use crate::batch::{Batch, Op};
 use crate::bytes::{ByteReader, ByteWriter};
 use crate::error::{AppendError, HeldBy, ReadError};
+use crate::trace::ends_stream;
 use crate::{Appended, Bounds, Kind, Notification, Position, Record, StreamHead, StreamId, Tracker, Version};
 
 /// A record manager in lent or owned memory: `RamLog<[u8; 4096]>`, `RamLog<&mut [u8]>`, `RamLog<Vec<u8>>`.
@@ -38,6 +39,7 @@ struct Stream {
     id: StreamId,
     kind: Kind,
     version: Version,
+    discarded: bool,
     // Where its first event stands, and its position.
     first: (usize, Position),
     // Where its newest snapshot stands.
@@ -91,10 +93,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
                     let at = (self.store(EVENT, stream, kind, schema, version, payload), self.next);
                     self.next = self.next.next();
                     match self.streams.iter_mut().find(|known| known.id == stream) {
-                        Some(known) => known.version = version,
+                        Some(known) => (known.version, known.discarded) = (version, ends_stream(schema)),
                         None => {
-                            let place = (Version::NONE, at.0, at.1);
-                            let new = Stream { id: stream, kind, version, first: at, snapshot: None, place };
+                            let (place, discarded) = ((Version::NONE, at.0, at.1), ends_stream(schema));
+                            let new = Stream { id: stream, kind, version, discarded, first: at, snapshot: None, place };
                             let _ = self.streams.push(new);
                         }
                     }
@@ -106,7 +108,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
                         None => {
                             let first = (at, self.next);
                             let place = (Version::NONE, at, self.next);
-                            let new = Stream { id: stream, kind, version, first, snapshot: Some(at), place };
+                            let (snapshot, discarded) = (Some(at), false);
+                            let new = Stream { id: stream, kind, version, discarded, first, snapshot, place };
                             let _ = self.streams.push(new);
                         }
                     }
@@ -265,6 +268,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
 
 impl Stream {
     fn head(&self) -> StreamHead {
-        StreamHead { kind: self.kind, version: self.version }
+        StreamHead { kind: self.kind, version: self.version, discarded: self.discarded }
     }
 }

@@ -12,7 +12,8 @@ pub struct Record<'a> {
     pub kind: Kind,
     /// Of an event: the version of its stream with this event. Of a snapshot: the version of the last event in it.
     pub version: Version,
-    /// The schema number under which the payload was encoded.
+    /// The schema number under which the payload was encoded, as stored: see [`trace`](crate::trace) for what else it
+    /// can say.
     pub schema: u8,
     /// Its place in the notification log; `None` for a snapshot.
     pub position: Option<Position>,
@@ -28,6 +29,8 @@ pub struct StreamHead {
     pub kind: Kind,
     /// The version of its last event.
     pub version: Version,
+    /// Whether that event ended it: nothing can follow.
+    pub discarded: bool,
 }
 
 /// What stands next in the notification log.

@@ -170,7 +170,7 @@ fn a_snapshot_starts_a_load_and_a_full_replay_agrees() {
     for round in 0..5 {
         log.execute(&mut valve, |valve| valve.open(round)).unwrap();
         if round == 3 {
-            log.take_snapshot(&valve).unwrap();
+            log.take_snapshot(&mut valve).unwrap();
         }
         log.execute(&mut valve, Valve::close).unwrap();
         let (loaded, replayed) = (log.load::<Valve>(7).unwrap(), log.replay::<Valve>(7).unwrap());

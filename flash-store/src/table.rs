@@ -2,6 +2,7 @@
 
 use core::num::NonZeroU32;
 
+use evenkeel_core::trace::ends_stream;
 use evenkeel_core::{Kind, Position, StreamHead, StreamId, Tracker, Version};
 use heapless::Vec;
 
@@ -13,6 +14,7 @@ pub(crate) struct Known {
     /// The sector in which it appeared last; `None` if it has not appeared yet.
     pub(crate) appeared: Option<u32>,
     pub(crate) kind: Kind,
+    /// The schema number of its last event.
     pub(crate) schema: u8,
     /// A sector in which a snapshot of it stands that was read back; `None` if none is known of.
     pub(crate) snapshot: Option<NonZeroU32>,
@@ -24,7 +26,13 @@ pub(crate) struct Known {
 
 impl Known {
     pub(crate) fn head(&self) -> Option<StreamHead> {
-        (self.version > Version::NONE).then_some(StreamHead { kind: self.kind, version: self.version })
+        let Self { kind, version, .. } = *self;
+        (version > Version::NONE).then_some(StreamHead { kind, version, discarded: self.has_ended() })
+    }
+
+    /// Whether its last event ended it: nothing of it needs to be kept.
+    pub(crate) fn has_ended(&self) -> bool {
+        ends_stream(self.schema)
     }
 }
 

@@ -109,7 +109,10 @@ macro_rules! work {
                     3 => {
                         let stream = rng.below(5);
                         match log.load::<Meter>(stream) $($wait)* {
-                            Ok(root) => told.push(format!("{root:?} {:?}", log.take_snapshot(&root) $($wait)*)),
+                            Ok(mut root) => {
+                                let taken = log.take_snapshot(&mut root) $($wait)*;
+                                told.push(format!("{root:?} {taken:?}"));
+                            }
                             Err(error) => told.push(format!("{error:?}")),
                         }
                     }
@@ -268,8 +271,8 @@ async fn call_on<const W: usize, const R: usize, const S: usize>(log: &mut Async
             let _ = log.maintain::<(Meter,)>().await;
         }
         Call::Snapshot => {
-            let root = log.load::<Meter>(1).await.unwrap();
-            let _ = log.take_snapshot(&root).await;
+            let mut root = log.load::<Meter>(1).await.unwrap();
+            let _ = log.take_snapshot(&mut root).await;
         }
         Call::Close => log.records().close(&mut [0; 128]).await.unwrap(),
         Call::Mount => {

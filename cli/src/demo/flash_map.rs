@@ -304,7 +304,7 @@ mod tests {
         for by in 0..600 {
             log.execute(&mut roots[by as usize % 2], |_| Ok::<_, ()>([by, 1])).unwrap();
         }
-        log.take_snapshot(&roots[0]).unwrap();
+        log.take_snapshot(&mut roots[0]).unwrap();
         log.acknowledge(Tracker(0), log.bounds().last()).unwrap();
         log.maintain::<(Count,)>().unwrap();
         let image = flash.image();

@@ -1,17 +1,14 @@
 //! Event sourcing on a record manager: load, execute, process, catch up.
 
-use super::{RecordManager, Roster, face};
-use crate::aggregate::{Aggregate, ReplayError, Root, Snapshot};
-use crate::batch::{Batch, Op};
-use crate::codec;
-use crate::error::{AppendError, ExecuteError, LoadError, LogError, ReadError};
+use super::{RecordManager, face};
+use crate::aggregate::Root;
+use crate::error::{AppendError, LogError, ReadError};
 use crate::policy::{Policy, Process, Processed};
 use crate::projection::Projection;
 use crate::scratch::Scratch;
 use crate::section::{Section, SectionWriter};
-use crate::{
-    Appended, Bounds, Maintained, Notification, Position, Record, StreamHead, StreamId, Tracker, Upkeep, Version,
-};
+use crate::together::{apply, fill};
+use crate::{Bounds, Notification, Position, Record, StreamHead, StreamId, Tracker, Version};
 
 /// A mounted log: a record manager and the caller's scratch buffer.
 ///
@@ -22,9 +19,6 @@ pub struct Log<'b, R> {
     pub(super) records: R,
     pub(super) scratch: Scratch<'b>,
 }
-
-/// The most steps of upkeep that one call of [`Log::maintain`] does.
-const UPKEEP_STEPS: u32 = 64;
 
 #[face]
 impl<'b, R: RecordManager> Log<'b, R> {
@@ -64,146 +58,6 @@ impl<'b, R: RecordManager> Log<'b, R> {
     /// The kind and version of a stream; `None` if it has no events.
     pub async fn head(&mut self, id: impl Into<StreamId>) -> Result<Option<StreamHead>, ReadError<R::Error>> {
         self.records.head(id.into(), &mut self.scratch).await
-    }
-
-    /// Loads an aggregate from its newest snapshot and the events after it.
-    ///
-    /// A snapshot of another schema, or one that no longer decodes, is passed over as long as the events it
-    /// stands for are there.
-    pub async fn load<A: Snapshot>(&mut self, id: impl Into<StreamId>) -> Result<Root<A>, LoadError<R::Error>> {
-        let id = id.into();
-        let head = self.head_of::<A>(id).await?;
-        let snapshot = self.records.latest_snapshot(id, head.version, &mut self.scratch).await?;
-        let state = snapshot
-            .filter(|record| record.kind == A::KIND && record.schema == <A as Snapshot>::SCHEMA)
-            .and_then(|record| Some((record.version, codec::decode(record.payload).ok()?)));
-        let root = match state {
-            Some((version, state)) => Root::from_snapshot(id, version, state),
-            None => Root::new(id),
-        };
-        self.replay_onto(root, head.version).await
-    }
-
-    /// Loads an aggregate from all its events, whatever snapshots there are.
-    pub async fn replay<A: Aggregate>(&mut self, id: impl Into<StreamId>) -> Result<Root<A>, LoadError<R::Error>> {
-        let id = id.into();
-        let head = self.head_of::<A>(id).await?;
-        self.replay_onto(Root::new(id), head.version).await
-    }
-
-    /// Loads an aggregate, or answers one that does not exist yet if there is none with this id.
-    pub async fn load_or_new<A: Snapshot>(&mut self, id: impl Into<StreamId>) -> Result<Root<A>, LoadError<R::Error>> {
-        let id = id.into();
-        match self.load(id).await {
-            Err(LoadError::NotFound) => Ok(Root::new(id)),
-            other => other,
-        }
-    }
-
-    async fn head_of<A: Aggregate>(&mut self, id: StreamId) -> Result<StreamHead, LoadError<R::Error>> {
-        let head = self.records.head(id, &mut self.scratch).await?.ok_or(LoadError::NotFound)?;
-        if head.kind != A::KIND {
-            return Err(LoadError::WrongKind { expected: A::KIND, actual: head.kind });
-        }
-        Ok(head)
-    }
-
-    async fn replay_onto<A: Aggregate>(
-        &mut self,
-        mut root: Root<A>,
-        version: Version,
-    ) -> Result<Root<A>, LoadError<R::Error>> {
-        root.reach(self.records.bounds().last());
-        while root.version() < version {
-            let after = root.version();
-            let record = self.records.next_event(root.id(), after, &mut self.scratch).await?;
-            match record.map(|record| root.replay(&record)) {
-                Some(Ok(())) => {}
-                Some(Err(ReplayError::Codec(error))) => return Err(ReadError::Codec(error).into()),
-                Some(Err(_)) => return Err(LoadError::Incomplete { after }),
-                None => {
-                    // After an unclean stop an event whose append never returned can be there and then be gone.
-                    let head = self.records.head(root.id(), &mut self.scratch).await?;
-                    if head.is_some_and(|head| head.version == after) {
-                        break;
-                    }
-                    return Err(if head.is_none() { LoadError::NotFound } else { LoadError::Incomplete { after } });
-                }
-            }
-        }
-        Ok(root)
-    }
-
-    /// Decides, appends, applies: runs a command on the aggregate, makes the events that it returns durable in one
-    /// atomic batch, and only then applies them.
-    ///
-    /// If this fails the aggregate is as it was. After [`AppendError::Conflict`] it is behind the log: reload it.
-    /// After [`AppendError::Storage`] the batch may or may not be in the log: reload too.
-    pub async fn execute<A: Aggregate, I: IntoIterator<Item = A::Event>, Refused>(
-        &mut self,
-        root: &mut Root<A>,
-        decide: impl FnOnce(&A) -> Result<I, Refused>,
-    ) -> Result<Appended, ExecuteError<Refused, R::Error>> {
-        let events = decide(root).map_err(ExecuteError::Refused)?;
-        let mut batch = self.scratch.batch(R::HEADROOM);
-        fill(&mut batch, root, events)?;
-        if batch.is_empty() {
-            return Ok(Appended { first: self.records.bounds().next, events: 0 });
-        }
-        let appended = self.records.append(&mut batch).await?;
-        apply(&batch, root, appended)?;
-        Ok(appended)
-    }
-
-    /// As [`execute`](Log::execute), and on a conflict loads the aggregate again and decides again, `attempts`
-    /// times in all.
-    pub async fn execute_retrying<A: Snapshot, I: IntoIterator<Item = A::Event>, Refused>(
-        &mut self,
-        attempts: u32,
-        root: &mut Root<A>,
-        mut decide: impl FnMut(&A) -> Result<I, Refused>,
-    ) -> Result<Appended, ExecuteError<Refused, R::Error>> {
-        let mut left = attempts;
-        loop {
-            let outcome = self.execute(root, &mut decide).await;
-            left = left.saturating_sub(1);
-            match outcome {
-                Err(ExecuteError::Log(AppendError::Conflict { .. })) if left > 0 => {
-                    let id = root.id();
-                    match self.load(id).await {
-                        Ok(fresh) => *root = fresh,
-                        Err(LoadError::Read(error)) => return Err(AppendError::from(error).into()),
-                        Err(_) => return outcome,
-                    }
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    /// Appends a batch that `fill` builds, for what no single aggregate covers: events of several aggregates, or
-    /// events with a tracker.
-    ///
-    /// Roots are not updated: load them again.
-    pub async fn append<E: Into<AppendError<R::Error>>>(
-        &mut self,
-        fill: impl FnOnce(&mut Batch<'_>) -> Result<(), E>,
-    ) -> Result<Appended, AppendError<R::Error>> {
-        let mut batch = self.scratch.batch(R::HEADROOM);
-        fill(&mut batch).map_err(Into::into)?;
-        if batch.is_empty() {
-            return Ok(Appended { first: self.records.bounds().next, events: 0 });
-        }
-        self.records.append(&mut batch).await
-    }
-
-    /// Stores the state of an aggregate, so that loading starts there and older events can be let go.
-    ///
-    /// A root that is behind the log is a conflict, as with a command.
-    pub async fn take_snapshot<A: Snapshot>(&mut self, root: &Root<A>) -> Result<(), AppendError<R::Error>> {
-        let mut batch = self.scratch.batch(R::HEADROOM);
-        batch.snapshot::<A>(root.id(), root.version(), root)?;
-        self.records.append(&mut batch).await.map(|_| ())
     }
 
     /// Says that everything up to `position` has been seen under this tracker. Durable when it returns.
@@ -312,7 +166,7 @@ impl<'b, R: RecordManager> Log<'b, R> {
             };
             let mut batch = self.scratch.batch(R::HEADROOM);
             if let Some(reaction) = reaction {
-                fill(&mut batch, target, reaction)?;
+                fill(&mut batch, target, reaction, None).map_err(AppendError::from)?;
             }
             if batch.is_empty() && seen.since(process.stored) < u64::from(P::CHECKPOINT) {
                 continue;
@@ -320,31 +174,11 @@ impl<'b, R: RecordManager> Log<'b, R> {
             batch.track_from(P::TRACKER, process.stored, seen).map_err(AppendError::from)?;
             let appended = self.records.append(&mut batch).await?;
             process.stored = seen;
-            apply(&batch, target, appended)?;
+            apply(&batch, target, appended.first).map_err(AppendError::from)?;
             done.reactions = done.reactions.saturating_add(appended.events);
         }
         process.seen = Some(seen);
         Ok(done)
-    }
-
-    /// Does what is to be done between appends: erases ahead, and stores snapshots of the aggregates that the oldest
-    /// records belong to, as long as their types are among `A`, such as `(Valve, Alarm)`.
-    ///
-    /// Bounded in one call; call it when there is time. Power may fail at any instant of it.
-    pub async fn maintain<A: Roster>(&mut self) -> Result<Maintained, LogError<R::Error>> {
-        for _ in 0..UPKEEP_STEPS {
-            match self.records.upkeep(&mut self.scratch).await? {
-                Upkeep::Idle => return Ok(Maintained::Ready),
-                Upkeep::Worked => {}
-                Upkeep::Held(held_by) => return Ok(Maintained::Held(held_by)),
-                Upkeep::NeedsSnapshot { stream, kind } => {
-                    if !A::snapshot(self, stream, kind).await? {
-                        return Ok(Maintained::Held(crate::error::HeldBy::Stream(stream, kind)));
-                    }
-                }
-            }
-        }
-        Ok(Maintained::More)
     }
 }
 
@@ -384,33 +218,4 @@ pub async fn section<'o, R: RecordManager>(
         return Ok(Section::Events { first: after.next(), count, bytes });
     }
     Ok(ended.unwrap_or(Section::End { next: after.next() }))
-}
-
-/// Adds the events that follow on the version of the root.
-fn fill<A: Aggregate, E>(
-    batch: &mut Batch<'_>,
-    root: &Root<A>,
-    events: impl IntoIterator<Item = A::Event>,
-) -> Result<(), AppendError<E>> {
-    let mut version = root.version();
-    for event in events {
-        batch.event::<A>(root.id(), version, &event)?;
-        version = version.next();
-    }
-    Ok(())
-}
-
-/// Applies the events of this root that a batch has made durable, read back from their bytes: memory takes in what
-/// a replay would.
-fn apply<A: Aggregate, E>(batch: &Batch<'_>, root: &mut Root<A>, appended: Appended) -> Result<(), AppendError<E>> {
-    let mut position = appended.first;
-    for (entry, payload) in batch.iter() {
-        if let Op::Event { stream, schema, .. } = entry.op {
-            if stream == root.id() {
-                root.take_in(&A::decode_event(schema, payload)?, position);
-            }
-            position = position.next();
-        }
-    }
-    Ok(())
 }

@@ -27,7 +27,8 @@ async fn snapshot_as<A: Snapshot, R: RecordManager>(
         LoadError::Read(error) => LogError::Append(AppendError::from(error)),
         other => LogError::Load(other),
     })?;
-    Ok(log.take_snapshot(&root).await?)
+    // Anew, also where there is one already: that one stands in the records that are to be let go.
+    Ok(log.store_snapshot(&root).await?)
 }
 
 macro_rules! roster {

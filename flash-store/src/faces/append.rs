@@ -63,7 +63,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let Entry { op: Op::Event { stream, kind, schema, version }, start, len } = batch.only()? else { return None };
         let (place, known) = self.streams.find(stream)?;
         let follows = known.version > Version::NONE && version.0.checked_sub(1) == Some(known.version.0);
-        if !follows || (known.kind, known.schema) != (kind, schema) {
+        if !follows || (known.kind, known.schema) != (kind, schema) || known.has_ended() {
             return None;
         }
         let slot = known.slot?;

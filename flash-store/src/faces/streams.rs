@@ -237,7 +237,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         stream: StreamId,
         scratch: &mut Scratch<'_>,
     ) -> Result<Known, ReadError<F::Error>> {
+        let oldest = self.oldest.0;
         if let Some(known) = self.streams.get_mut(stream) {
+            // Of a stream that has ended nothing is kept: it is gone with its last event.
+            if known.has_ended() && known.appeared.is_some_and(|appeared| appeared < oldest) {
+                *known =
+                    Known { version: Version::NONE, appeared: None, schema: 0, snapshot: None, slot: None, ..*known };
+            }
             return Ok(*known);
         }
         let known = self.look_up(stream, scratch).await?;
@@ -386,7 +392,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Some(last)
     }
 
-    /// The first stream in this sector that has no snapshot in a newer one: it needs the sector.
+    /// The first stream in this sector that has no snapshot in a newer one: it needs the sector. One that has ended
+    /// needs none.
     pub(crate) async fn unreplaced(
         &mut self,
         sequence: u32,
@@ -399,6 +406,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             else {
                 continue;
             };
+            if self.known(named.stream, scratch).await?.has_ended() {
+                continue;
+            }
             let newer = sequence.saturating_add(1);
             if self.find_snapshot(named.stream, Version::MAX, newer, scratch).await?.is_none() {
                 return Ok(Some(HeldBy::Stream(named.stream, named.kind)));

@@ -55,6 +55,7 @@ where
         match error {
             ExecuteError::Refused(refused) => refused.into(),
             ExecuteError::Log(error) => error.into(),
+            ExecuteError::Load(error) => error.into(),
         }
     }
 }

@@ -1,14 +1,11 @@
 //! The whole application over one log.
 
-use evenkeel_core::batch::{Batch, BatchError};
-use evenkeel_core::error::{ExecuteError, LoadError, LogError, ReadError};
-use evenkeel_core::{
-    Aggregate, Log, Maintained, Process, RecordManager, ReplayError, Root, Snapshot, StreamId, Version,
-};
+use evenkeel_core::error::{ExecuteError, LogError};
+use evenkeel_core::{Aggregate, Log, Maintained, Process, RecordManager, Root, Version};
 
 use super::alarm::Alarm;
 use super::sensor::{Fault, Judgement, Sensor, SensorEvent};
-use super::shipment::{Limits, Shipment};
+use super::shipment::{self, Limits, Shipment};
 use super::{CentiCelsius, Holder, MonitorError, RaiseAlarm};
 
 /// What a monitor is set up with.
@@ -145,6 +142,7 @@ impl<'b, R: RecordManager> Monitor<'b, R> {
             match self.log.execute(&mut self.sensor, set_up) {
                 Ok(_) | Err(ExecuteError::Refused(_)) => {}
                 Err(ExecuteError::Log(error)) => return Err(error.into()),
+                Err(ExecuteError::Load(error)) => return Err(error.into()),
             }
         }
         self.alarm = self.log.load_or_new(Alarm::STREAM)?;
@@ -183,7 +181,7 @@ impl<'b, R: RecordManager> Monitor<'b, R> {
             }
             monitor.react()?;
             if monitor.snapshot_is_due(before.0, monitor.sensor.version()) {
-                monitor.log.take_snapshot(&monitor.sensor)?;
+                monitor.log.take_snapshot(&mut monitor.sensor)?;
             }
             Ok(match judgement.temperature {
                 Err(fault) => Recorded::Missed(fault),
@@ -236,7 +234,7 @@ impl<'b, R: RecordManager> Monitor<'b, R> {
         })
     }
 
-    /// The shipment with this number; [`LoadError::NotFound`] if there has been none.
+    /// The shipment with this number; [`LoadError::NotFound`](evenkeel_core::error::LoadError::NotFound) if there has been none.
     pub fn past_shipment(&mut self, number: u32) -> Result<Root<Shipment>, MonitorError<R::Error>> {
         Ok(self.log.load(Shipment::stream(number))?)
     }
@@ -317,13 +315,11 @@ impl<'b, R: RecordManager> Monitor<'b, R> {
             Err(_) => (None, Some(self.shipment.miss(hour)?)),
         };
         let hour_events = logged.into_iter().flatten().chain(missed.into_iter().flatten());
-        let (mut sensor, mut shipment) = (Next::after(&self.sensor), Next::after(&self.shipment));
-        self.log.append::<BatchError>(|batch| {
-            sensor.put::<Sensor>(batch, judgement.events.into_iter().flatten())?;
-            shipment.put::<Shipment>(batch, hour_events)
+        let sensor_events = judgement.events.into_iter().flatten();
+        self.log.execute_all((&mut self.sensor, &mut self.shipment), |_| {
+            Ok::<_, shipment::Refused>((sensor_events, hour_events))
         })?;
-        catch_up(&mut self.log, &mut self.sensor, sensor.version)?;
-        catch_up(&mut self.log, &mut self.shipment, shipment.version)
+        Ok(())
     }
 
     /// Delivers the old shipment if there is one, dispatches the next, and logs its first hour, as one.
@@ -343,22 +339,15 @@ impl<'b, R: RecordManager> Monitor<'b, R> {
             Err(_) => (None, Some(state.miss(hour)?)),
         };
         let first_hour = logged.into_iter().flatten().chain(missed.into_iter().flatten());
-        let (mut old, mut new) = (Next::after(&self.shipment), Next::after(&begun));
-        let mut sensor = Next::after(&self.sensor);
-        self.log.append::<BatchError>(|batch| {
-            old.put::<Shipment>(batch, delivered.into_iter().flatten())?;
-            sensor.put::<Sensor>(batch, judgement.events.into_iter().flatten())?;
-            new.put::<Shipment>(batch, [dispatched])?;
-            new.put::<Shipment>(batch, first_hour)
+        let delivery = delivered.into_iter().flatten();
+        let sensor_events = judgement.events.into_iter().flatten();
+        let begins = core::iter::once(dispatched).chain(first_hour);
+        self.log.execute_all((&mut self.shipment, &mut self.sensor, &mut begun), |_| {
+            Ok::<_, shipment::Refused>((delivery, sensor_events, begins))
         })?;
-        catch_up(&mut self.log, &mut self.sensor, sensor.version)?;
-        if number != self.number {
-            catch_up(&mut self.log, &mut self.shipment, old.version)?;
-            if self.config.snapshot_every > 0 {
-                self.log.take_snapshot(&self.shipment)?;
-            }
+        if number != self.number && self.config.snapshot_every > 0 {
+            self.log.take_snapshot(&mut self.shipment)?;
         }
-        catch_up(&mut self.log, &mut begun, new.version)?;
         (self.number, self.shipment) = (number, begun);
         Ok(())
     }
@@ -367,14 +356,14 @@ impl<'b, R: RecordManager> Monitor<'b, R> {
         let before = self.alarm.version();
         self.log.process(&mut self.raise_alarm, &mut self.alarm)?;
         if self.snapshot_is_due(before, self.alarm.version()) {
-            self.log.take_snapshot(&self.alarm)?;
+            self.log.take_snapshot(&mut self.alarm)?;
         }
         Ok(())
     }
 
     fn snapshot_shipment(&mut self, before: Version) -> Result<(), MonitorError<R::Error>> {
         if self.snapshot_is_due(before, self.shipment.version()) {
-            self.log.take_snapshot(&self.shipment)?;
+            self.log.take_snapshot(&mut self.shipment)?;
         }
         Ok(())
     }
@@ -420,46 +409,4 @@ impl Totals {
         self.longest_minutes = self.longest_minutes.max(shipment.longest_minutes());
         self.hand_overs = self.hand_overs.saturating_add(u32::from(shipment.hand_overs()));
     }
-}
-
-/// Where the next event of a stream goes while a batch is filled.
-struct Next {
-    stream: StreamId,
-    version: Version,
-}
-
-impl Next {
-    fn after<A: Aggregate>(root: &Root<A>) -> Self {
-        Self { stream: root.id(), version: root.version() }
-    }
-
-    fn put<A: Aggregate>(
-        &mut self,
-        batch: &mut Batch<'_>,
-        events: impl IntoIterator<Item = A::Event>,
-    ) -> Result<(), BatchError> {
-        for event in events {
-            batch.event::<A>(self.stream, self.version, &event)?;
-            self.version = self.version.next();
-        }
-        Ok(())
-    }
-}
-
-/// Applies what a batch of several aggregates has put into the log, up to `version`.
-fn catch_up<A: Snapshot, R: RecordManager>(
-    log: &mut Log<'_, R>,
-    root: &mut Root<A>,
-    version: Version,
-) -> Result<(), MonitorError<R::Error>> {
-    while root.version() < version {
-        let after = root.version();
-        let record = log.next_event(root.id(), after).map_err(LogError::Read)?;
-        match record.map(|record| root.replay(&record)) {
-            Some(Ok(())) => {}
-            Some(Err(ReplayError::Codec(error))) => return Err(LogError::Read(ReadError::Codec(error)).into()),
-            Some(Err(_)) | None => return Err(LogError::Load(LoadError::Incomplete { after }).into()),
-        }
-    }
-    Ok(())
 }
