@@ -244,7 +244,7 @@ fn last_facts_and_the_end_are_one_batch_and_a_twin_takes_them_in() {
         assert_eq!(record.is_discard(), record.version == Version(3));
         assert_eq!(record.event::<Counter>().is_none(), record.is_discard());
         twin.replay(&record).unwrap();
-        assert_eq!(twin.replay(&record).is_err(), true);
+        assert!(twin.replay(&record).is_err());
         after = notification.last();
     }
     assert_eq!(twin, counter);

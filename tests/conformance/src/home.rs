@@ -32,7 +32,12 @@ pub trait PowerCuts: Durable {
 /// # Panics
 /// If it cannot be mounted.
 pub fn mounted<'b, H: Home>(home: &mut H, scratch: &'b mut [u8]) -> Log<'b, H::Manager> {
-    match Log::mount(home.open(), scratch) {
+    mounted_manager(home.open(), scratch)
+}
+
+/// The log of this record manager, mounted.
+pub(crate) fn mounted_manager<R: RecordManager>(manager: R, scratch: &mut [u8]) -> Log<'_, R> {
+    match Log::mount(manager, scratch) {
         Ok(log) => log,
         Err(error) => panic!("the log cannot be mounted: {error:?}"),
     }

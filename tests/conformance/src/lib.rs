@@ -30,17 +30,21 @@
 //!
 //! A list is a macro of its own too, such as [`store_cases!`], should only a part be wanted.
 
+mod between;
 mod home;
 mod items;
 mod lists;
 
+pub mod aggregates;
 mod meters;
 pub mod power;
 pub mod process_power;
 pub mod processes;
 pub mod projections;
+pub mod snapshots;
 pub mod store;
 pub mod systems;
+pub mod world;
 
 pub use home::{Durable, Home, PowerCuts, mounted};
 pub use items::{Item, SCRATCH, append, item, read, stream};

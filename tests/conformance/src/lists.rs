@@ -29,6 +29,38 @@ list! { $
 }
 
 list! { $
+    /// Aggregates, versions, concurrency.
+    aggregate_cases, of aggregates:
+    case_23_commands_raise_the_version_and_times_are_those_of_the_events,
+    case_24_only_the_next_event_of_this_very_aggregate_is_applied,
+    case_25_the_second_of_two_writers_conflicts,
+    case_27_a_reloaded_aggregate_takes_the_command_again,
+    case_28_a_command_without_events_writes_nothing,
+    case_29_all_events_of_a_command_are_there_at_once,
+    case_30_what_was_discarded_is_not_found_and_stays_so,
+    case_31_versions_before_the_discard_can_be_loaded,
+    case_32_an_unknown_id_is_not_found,
+    case_34_a_command_that_always_conflicts_is_decided_as_often_as_allowed,
+    case_35_a_stream_without_its_first_event_is_an_error,
+    finding_08_nothing_is_left_out_of_a_batch_silently,
+    finding_09_a_failed_save_leaves_the_aggregate_as_it_was,
+}
+
+list! { $
+    /// Snapshots.
+    snapshot_cases, of snapshots:
+    case_51_a_snapshot_is_taken_each_period,
+    case_52_the_nearest_snapshot_is_found,
+    case_53_a_snapshot_of_the_same_version_is_taken_once,
+    case_54_a_snapshot_and_later_events_equal_a_full_replay,
+    case_55_what_a_snapshot_stands_for_may_be_gone,
+    case_56_what_was_discarded_has_no_state_to_be_stored,
+    case_57_a_batch_that_passes_several_periods_has_one_snapshot,
+    case_59_a_version_before_every_snapshot_is_replayed,
+    snapshot_that_cannot_be_read_is_passed_over,
+}
+
+list! { $
     /// Power cuts.
     power_cases, of power:
     case_11_a_batch_cut_off_is_there_whole_or_not_at_all,
@@ -76,6 +108,8 @@ list! { $
 macro_rules! cases {
     ($make:expr) => {
         $crate::store_cases!($make);
+        $crate::aggregate_cases!($make);
+        $crate::snapshot_cases!($make);
         $crate::projection_cases!($make);
         $crate::process_cases!($make);
         $crate::system_cases!($make);
