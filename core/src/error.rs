@@ -120,6 +120,13 @@ pub enum ReadError<E> {
         /// The position that the next event will get.
         next: Position,
     },
+    /// This version of the stream is not held any more, or can no longer be read.
+    Missing {
+        /// The version asked for.
+        version: Version,
+        /// The next one that is there; `None` if none is.
+        next: Option<Version>,
+    },
     /// The lent scratch buffer is too small for a record.
     ScratchTooSmall {
         /// The bytes needed, at least.
@@ -243,6 +250,40 @@ pub enum ExecuteError<R, E> {
     Load(LoadError<E>),
 }
 
+/// Why a copy of another log could not take in what was given to it. Nothing of it has been appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ReplicateError<E> {
+    /// Another event stands here at this position: this is no copy of that log, or one of the two has been tampered with.
+    Contradiction {
+        /// The position.
+        position: Position,
+    },
+    /// The events between are missing.
+    Ahead {
+        /// The position that comes next here.
+        next: Position,
+        /// The position given.
+        position: Position,
+    },
+    /// These positions hold nothing any more, in one of the two logs.
+    Lost {
+        /// The first of them.
+        first: Position,
+        /// The last of them.
+        last: Position,
+    },
+    /// It has no position.
+    Local,
+    /// The bytes are no section, or not of so many events.
+    Malformed,
+    /// Appending failed.
+    Append(AppendError<E>),
+    /// Reading failed.
+    Read(ReadError<E>),
+}
+
 /// Any failure of the log, for applications that treat all alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -260,6 +301,18 @@ impl<E> LoadError<E> {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound | Self::Discarded { .. })
+    }
+}
+
+impl<E> From<AppendError<E>> for ReplicateError<E> {
+    fn from(error: AppendError<E>) -> Self {
+        Self::Append(error)
+    }
+}
+
+impl<E> From<ReadError<E>> for ReplicateError<E> {
+    fn from(error: ReadError<E>) -> Self {
+        Self::Read(error)
     }
 }
 
@@ -319,7 +372,10 @@ impl<E> From<ReadError<E>> for AppendError<E> {
             ReadError::ScratchTooSmall { needed } => Self::ScratchTooSmall { needed },
             ReadError::Codec(error) => Self::Codec(error),
             ReadError::Integrity(error) => Self::Integrity(error),
-            ReadError::NotMounted | ReadError::Trimmed { .. } | ReadError::BeyondEnd { .. } => Self::NotMounted,
+            ReadError::NotMounted
+            | ReadError::Trimmed { .. }
+            | ReadError::BeyondEnd { .. }
+            | ReadError::Missing { .. } => Self::NotMounted,
         }
     }
 }
@@ -375,6 +431,7 @@ impl<E: fmt::Debug> fmt::Display for ReadError<E> {
             Self::Storage(error) => write!(f, "the storage failed: {error:?}"),
             Self::Trimmed { first } => write!(f, "positions before {first} have been let go"),
             Self::BeyondEnd { next } => write!(f, "the log ends before position {next}"),
+            Self::Missing { version, .. } => write!(f, "version {version} of the stream is not there any more"),
             Self::ScratchTooSmall { needed } => write!(f, "the scratch buffer is too small: {needed} bytes are needed"),
             Self::Codec(error) => error.fmt(f),
             Self::Integrity(error) => error.fmt(f),
@@ -431,6 +488,20 @@ impl<R: fmt::Debug, E: fmt::Debug> fmt::Display for ExecuteError<R, E> {
     }
 }
 
+impl<E: fmt::Debug> fmt::Display for ReplicateError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Contradiction { position } => write!(f, "another event stands at position {position}"),
+            Self::Ahead { next, position } => write!(f, "position {next} comes next, not {position}"),
+            Self::Lost { first, last } => write!(f, "positions {first} to {last} hold nothing any more"),
+            Self::Local => f.write_str("the event has no position"),
+            Self::Malformed => f.write_str("the bytes are no section of a notification log"),
+            Self::Append(error) => error.fmt(f),
+            Self::Read(error) => error.fmt(f),
+        }
+    }
+}
+
 impl<E: fmt::Debug> fmt::Display for LogError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -446,4 +517,5 @@ impl<E: fmt::Debug> core::error::Error for AppendError<E> {}
 impl<E: fmt::Debug> core::error::Error for ReadError<E> {}
 impl<E: fmt::Debug> core::error::Error for LoadError<E> {}
 impl<R: fmt::Debug, E: fmt::Debug> core::error::Error for ExecuteError<R, E> {}
+impl<E: fmt::Debug> core::error::Error for ReplicateError<E> {}
 impl<E: fmt::Debug> core::error::Error for LogError<E> {}

@@ -58,8 +58,10 @@
 //! | [`Policy`], [`Process`] | reacts to events with events of one aggregate, its reading place in the same append |
 //! | [`ProcessManager`], [`System`], [`process`] | the same with any aggregates; several, wired to each other; over other logs |
 //! | [`Projection`] | a view computed from the log |
-//! | [`Notification`], [`Record`], [`section`] | the log as it is read by position, and as it travels |
-//! | [`RecordManager`], [`batch`], [`scratch`], [`Upkeep`] | for authors of a store: the contract and its parts |
+//! | [`VersionRange`], [`Events`] | parts of a stream |
+//! | [`Notification`], [`Record`], [`Reader`], [`Kinds`] | the log as it is read by position |
+//! | [`section`], [`archive`] | the log as it travels, and as it is kept |
+//! | [`RecordManager`], [`batch`], [`scratch`], [`listing`], [`Upkeep`] | for authors of a store: the contract and its parts |
 //! | [`Position`], [`Version`], [`StreamId`], [`Kind`], [`Tracker`], [`Epoch`] | coordinates, each a type of its own |
 //! | [`error`], [`CodecError`], [`MountError`](RecordManager::MountError) | one small enum for each operation |
 //! | [`bytes`], [`codec`] | little-endian and LEB128; postcard |
@@ -96,6 +98,7 @@
 )]
 
 mod aggregate;
+pub mod archive;
 pub mod batch;
 pub mod bytes;
 mod cache;
@@ -103,11 +106,15 @@ pub mod codec;
 pub mod error;
 pub mod evolution;
 mod ids;
+mod kinds;
+pub mod listing;
 mod names;
 mod policy;
 pub mod process;
 mod projection;
 mod ram_log;
+mod range;
+mod reader;
 mod record;
 pub mod scratch;
 pub mod section;
@@ -119,9 +126,12 @@ pub use aggregate::{Aggregate, ReplayError, Root, Snapshot};
 pub use cache::Cache;
 pub use codec::CodecError;
 pub use ids::{Epoch, Kind, LogId, Moment, Position, StreamId, Tracker, Version};
+pub use kinds::Kinds;
 pub use policy::{Policy, Process, Processed};
 pub use projection::Projection;
 pub use ram_log::RamLog;
+pub use range::{VersionRange, Versions};
+pub use reader::{ReadOn, Reader};
 pub use record::{Appended, Bounds, GapReason, Notification, Record, StreamHead};
 pub use together::Together;
 pub use trace::Trace;
@@ -136,16 +146,20 @@ pub mod blocking {
     mod execute;
     mod load;
     mod log;
+    mod notifications;
     mod process;
     mod ram_log;
     mod record_manager;
+    mod replica;
     mod roster;
     mod snapshots;
+    mod streams;
 
     pub use log::{Log, section};
     pub use process::{Follower, Member, Members, ProcessManager, Reaction, System, Tracked, Upstream};
     pub use record_manager::RecordManager;
     pub use roster::Roster;
+    pub use streams::Events;
 }
 
 /// The asynchronous face: the same names, to be awaited. A future dropped half way equals a power cut.
@@ -158,18 +172,22 @@ pub mod asynchronous {
     mod execute;
     mod load;
     mod log;
+    mod notifications;
     mod process;
     mod ram_log;
     mod record_manager;
+    mod replica;
     mod roster;
     mod snapshots;
+    mod streams;
 
     pub use log::{Log, section};
     pub use process::{Follower, Member, Members, ProcessManager, Reaction, System, Tracked, Upstream};
     pub use record_manager::RecordManager;
     pub use roster::Roster;
+    pub use streams::Events;
 }
 
 pub use blocking::{
-    Follower, Log, Member, Members, ProcessManager, Reaction, RecordManager, Roster, System, Tracked, Upstream,
+    Events, Follower, Log, Member, Members, ProcessManager, Reaction, RecordManager, Roster, System, Tracked, Upstream,
 };

@@ -48,11 +48,9 @@ impl<'o> StreamList<'o> {
         let Some(found) = self.found.get(..self.count) else { return };
         let Err(place) = found.binary_search_by_key(&stream, |(known, _)| *known) else { return };
         self.count = self.count.saturating_add(1).min(self.found.len());
-        if let Some(behind) = self.found.get_mut(place..self.count) {
-            behind.rotate_right(1);
-            if let Some(first) = behind.first_mut() {
-                *first = (stream, kind);
-            }
+        let mut moved = (stream, kind);
+        for place in self.found.get_mut(place..self.count).unwrap_or_default() {
+            core::mem::swap(place, &mut moved);
         }
     }
 

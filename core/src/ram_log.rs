@@ -7,6 +7,7 @@ use heapless::Vec;
 use crate::batch::{Batch, Op};
 use crate::bytes::{ByteReader, ByteWriter};
 use crate::error::{AppendError, HeldBy, ReadError};
+use crate::listing::StreamList;
 use crate::trace::ends_stream;
 use crate::{Appended, Bounds, Kind, Notification, Position, Record, StreamHead, StreamId, Tracker, Version};
 
@@ -195,6 +196,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
 
     pub(crate) fn bounds_now(&self) -> Bounds {
         Bounds { first: Position(1), next: self.next }
+    }
+
+    pub(crate) fn offer_streams(&self, list: &mut StreamList<'_>) {
+        for known in &self.streams {
+            list.offer(known.id, known.kind);
+        }
     }
 
     pub(crate) fn head_now(&self, stream: StreamId) -> Option<StreamHead> {

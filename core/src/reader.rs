@@ -24,13 +24,20 @@ use crate::{Kinds, Position, Record};
 pub struct Reader {
     pub(crate) seen: Position,
     pub(crate) kinds: Kinds,
+    pub(crate) last: Position,
 }
 
 impl Reader {
     /// Begins behind this position.
     #[must_use]
     pub const fn new(after: Position) -> Self {
-        Self { seen: after, kinds: Kinds::ALL }
+        Self { seen: after, kinds: Kinds::ALL, last: Position(u64::MAX) }
+    }
+
+    /// Ends behind this position.
+    #[must_use]
+    pub const fn up_to(self, last: Position) -> Self {
+        Self { last, ..self }
     }
 
     /// Shows events of these aggregate types alone; it moves on over all others.
@@ -96,6 +103,9 @@ impl<'b> Iterator for ReadOn<'_, 'b> {
             let position = record.position?;
             if position <= self.reader.seen {
                 continue;
+            }
+            if position > self.reader.last {
+                return None;
             }
             self.reader.seen = position;
             if self.reader.kinds.has(record.kind) {

@@ -124,6 +124,7 @@ pub mod blocking {
 
     mod append;
     pub(crate) mod flash_log;
+    mod listing;
     mod medium;
     mod mount;
     mod notifications;
@@ -153,6 +154,7 @@ pub mod asynchronous {
 
     mod append;
     mod flash_log;
+    mod listing;
     mod medium;
     mod mount;
     mod notifications;

@@ -1,7 +1,7 @@
 //! The behaviour cases of `evenkeel-conformance` on each record manager there is.
 
-use evenkeel_conformance::{Durable, Home, PowerCuts};
-use evenkeel_core::RamLog;
+use evenkeel_conformance::{Durable, Home, LetsGo, PowerCuts};
+use evenkeel_core::{RamLog, Tracker};
 use evenkeel_flash_store::{FlashLog, Region, Retention};
 use evenkeel_host_sim::flash::{ChipProfile, SimFlash, TornWord};
 use evenkeel_tests::oracle::identity;
@@ -20,13 +20,21 @@ impl Home for Ram {
 /// A chip with words of `W` bytes.
 struct Chip<const W: usize, const R: usize, const S: usize> {
     flash: SimFlash<W, R, S>,
+    retention: Retention,
     formatted: bool,
 }
 
 impl<const W: usize, const R: usize, const S: usize> Chip<W, R, S> {
     fn new(page: usize, sectors: usize) -> Self {
         let profile = ChipProfile::generic(W, R, S).with_program_page(page);
-        Self { flash: SimFlash::new(&profile, sectors), formatted: false }
+        Self { flash: SimFlash::new(&profile, sectors), retention: Retention::Refuse, formatted: false }
+    }
+
+    /// As little room as there can be, and a log that lets go what has been acknowledged.
+    fn small(page: usize) -> Self {
+        let mut chip = Self::new(page, 4);
+        chip.retention = Retention::OverwriteAcknowledged(&[Self::UPLINK]);
+        chip
     }
 }
 
@@ -46,7 +54,7 @@ impl<const W: usize, const R: usize, const S: usize> Home for Chip<W, R, S> {
         if self.flash.profile().program_page <= W {
             region = region.word_by_word();
         }
-        let log = || FlashLog::new(self.flash.clone(), region, Retention::Refuse);
+        let log = || FlashLog::new(self.flash.clone(), region, self.retention);
         if !self.formatted {
             self.formatted = true;
             Self::Manager::format(&mut log(), identity(), &mut [0; 512]).unwrap();
@@ -70,6 +78,10 @@ impl<const W: usize, const R: usize, const S: usize> PowerCuts for Chip<W, R, S>
     }
 }
 
+impl<const W: usize, const R: usize, const S: usize> LetsGo for Chip<W, R, S> {
+    const UPLINK: Tracker = Tracker(1);
+}
+
 mod ram {
     use super::Ram;
 
@@ -86,9 +98,14 @@ macro_rules! on_chips {
                 Chip::new($page, $sectors)
             }
 
+            fn small() -> Chip<$word, $read, $sector> {
+                Chip::small($page)
+            }
+
             evenkeel_conformance::cases!(chip);
             evenkeel_conformance::power_cases!(chip);
             evenkeel_conformance::process_power_cases!(chip);
+            evenkeel_conformance::retention_cases!(small);
         }
     )+};
 }

@@ -190,11 +190,24 @@ pub async fn section<'o, R: RecordManager>(
     after: Position,
     out: &'o mut [u8],
 ) -> Result<Section<'o>, ReadError<R::Error>> {
+    section_up_to(records, scratch, after, Position(u64::MAX), out).await
+}
+
+/// As [`section`], of the events up to `last`.
+#[face]
+pub(super) async fn section_up_to<'o, R: RecordManager>(
+    records: &mut R,
+    scratch: &mut Scratch<'_>,
+    after: Position,
+    last: Position,
+    out: &'o mut [u8],
+) -> Result<Section<'o>, ReadError<R::Error>> {
     let lent = out.len();
     let mut writer = SectionWriter::new(out);
     let mut seen = after;
     let mut ended = None;
-    while let Some(notification) = records.next_notification(seen, scratch).await? {
+    while seen < last {
+        let Some(notification) = records.next_notification(seen, scratch).await? else { break };
         match notification {
             Notification::Event(record) => {
                 if !writer.push(&record) {
@@ -206,8 +219,8 @@ pub async fn section<'o, R: RecordManager>(
                 }
                 seen = seen.next();
             }
-            Notification::Gap { first, last, reason } => {
-                ended = Some(Section::Gap { first, last, reason });
+            Notification::Gap { first, last: end, reason } => {
+                ended = Some(Section::Gap { first, last: end.min(last), reason });
                 break;
             }
         }

@@ -5,6 +5,7 @@ use core::convert::Infallible;
 use super::{RecordManager, face};
 use crate::batch::{Batch, Headroom};
 use crate::error::{AppendError, ReadError};
+use crate::listing::StreamList;
 use crate::scratch::Scratch;
 use crate::{Appended, Bounds, Notification, Position, RamLog, Record, StreamHead, StreamId, Tracker, Upkeep, Version};
 
@@ -70,6 +71,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
             Some(Notification::Event(record)) => Ok(Some(Notification::Event(lend(record, scratch)?))),
             _ => Ok(None),
         }
+    }
+
+    async fn list_streams(
+        &mut self,
+        list: &mut StreamList<'_>,
+        _: &mut Scratch<'_>,
+    ) -> Result<(), ReadError<Infallible>> {
+        self.offer_streams(list);
+        Ok(())
     }
 
     async fn upkeep(&mut self, _: &mut Scratch<'_>) -> Result<Upkeep, AppendError<Infallible>> {

@@ -3,9 +3,11 @@
 use super::face;
 use crate::batch::{Batch, Headroom};
 use crate::error::{AppendError, ReadError};
+use crate::listing::StreamList;
 use crate::scratch::Scratch;
 use crate::{
-    Appended, Bounds, Epoch, LogId, Notification, Position, Record, StreamHead, StreamId, Tracker, Upkeep, Version,
+    Appended, Bounds, Epoch, Kinds, LogId, Notification, Position, Record, StreamHead, StreamId, Tracker, Upkeep,
+    Version,
 };
 
 /// Keeps sequenced records: the streams of many aggregates, and one notification log through all of them.
@@ -87,6 +89,34 @@ pub trait RecordManager {
         after: Position,
         scratch: &'s mut Scratch<'_>,
     ) -> Result<Option<Notification<'s>>, ReadError<Self::Error>>;
+
+    /// What stands after `seen` that is an event of one of these types, or a gap. `seen` moves on over the events of
+    /// other types, up to the end of the log if nothing else follows, but not over what is answered.
+    ///
+    /// As provided, reads what it answers twice; an implementer who knows the type of an event before its payload can do
+    /// better.
+    async fn next_of_kinds<'s>(
+        &mut self,
+        seen: &mut Position,
+        kinds: &Kinds,
+        scratch: &'s mut Scratch<'_>,
+    ) -> Result<Option<Notification<'s>>, ReadError<Self::Error>> {
+        while !kinds.is_all() {
+            match self.next_notification(*seen, scratch).await? {
+                Some(Notification::Event(record)) if !kinds.has(record.kind) => *seen = seen.next(),
+                _ => break,
+            }
+        }
+        self.next_notification(*seen, scratch).await
+    }
+
+    /// Offers every stream of which an event or a snapshot is held to the list, in any order and as often as it comes by
+    /// them.
+    async fn list_streams(
+        &mut self,
+        list: &mut StreamList<'_>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), ReadError<Self::Error>>;
 
     /// Does one bounded step of upkeep, such as erasing ahead; called again until it answers otherwise than
     /// [`Upkeep::Worked`].

@@ -22,8 +22,8 @@ impl<'b, R: RecordManager> Log<'b, R> {
         match *section {
             Section::Events { first, count, bytes } => {
                 let events = SectionReader::new(first, bytes);
-                let known = events.clone().filter(Result::is_ok).count();
-                if u32::try_from(known) != Ok(count) || events.clone().any(|event| event.is_err()) {
+                let decoded = events.clone().try_fold(0_u32, |count, event| event.map(|_| count.saturating_add(1)));
+                if decoded != Ok(count) {
                     return Err(ReplicateError::Malformed);
                 }
                 self.replicate_events(events).await

@@ -4,6 +4,7 @@ use evenkeel_apps::cold_chain::input::{Sample, two_years};
 use evenkeel_apps::cold_chain::{Config, Monitor, MonitorError, Recorded, TimeOutOfRange, Totals};
 use evenkeel_core::batch::{Batch, Headroom};
 use evenkeel_core::error::{AppendError, LogError, ReadError};
+use evenkeel_core::listing::StreamList;
 use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{
     Appended, Bounds, Log, Notification, Position, RamLog, Record, RecordManager, StreamHead, StreamId, Tracker,
@@ -205,6 +206,15 @@ impl RecordManager for Failing {
         scratch: &'s mut Scratch<'_>,
     ) -> Result<Option<Notification<'s>>, ReadError<PowerCut>> {
         Ok(self.inner.next_notification(after, scratch).unwrap_or_else(not_the_test))
+    }
+
+    fn list_streams(
+        &mut self,
+        list: &mut StreamList<'_>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), ReadError<PowerCut>> {
+        self.inner.list_streams(list, scratch).unwrap_or_else(not_the_test);
+        Ok(())
     }
 
     fn upkeep(&mut self, scratch: &mut Scratch<'_>) -> Result<Upkeep, AppendError<PowerCut>> {

@@ -2,6 +2,7 @@
 
 use evenkeel_core::batch::{Batch, Headroom};
 use evenkeel_core::error::{AppendError, ReadError};
+use evenkeel_core::listing::StreamList;
 use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{
     Appended, Bounds, Epoch, LogId, Notification, Position, Record, StreamHead, StreamId, Tracker, Upkeep, Version,
@@ -71,6 +72,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> RecordManager for F
         scratch: &'s mut Scratch<'_>,
     ) -> Result<Option<Notification<'s>>, ReadError<F::Error>> {
         self.notification_after(after, scratch).await
+    }
+
+    async fn list_streams(
+        &mut self,
+        list: &mut StreamList<'_>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), ReadError<F::Error>> {
+        self.offer_streams(list, scratch).await
     }
 
     async fn upkeep(&mut self, scratch: &mut Scratch<'_>) -> Result<Upkeep, AppendError<F::Error>> {

@@ -4,6 +4,7 @@ use core::convert::Infallible;
 
 use evenkeel_core::batch::{Batch, Headroom, Op};
 use evenkeel_core::error::{AppendError, ReadError};
+use evenkeel_core::listing::StreamList;
 use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{
     Appended, Bounds, GapReason, Kind, Notification, Position, RamLog, Record, RecordManager, StreamHead, StreamId,
@@ -137,6 +138,14 @@ impl RecordManager for Device {
             return Ok(Some(Notification::Gap { first: wanted, last: wanted, reason: GapReason::Corrupt }));
         }
         self.ram.next_notification(after, scratch)
+    }
+
+    fn list_streams(
+        &mut self,
+        list: &mut StreamList<'_>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), ReadError<Infallible>> {
+        self.ram.list_streams(list, scratch)
     }
 
     fn upkeep(&mut self, _: &mut Scratch<'_>) -> Result<Upkeep, AppendError<Infallible>> {

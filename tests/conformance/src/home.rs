@@ -1,6 +1,6 @@
 //! Where logs under test live.
 
-use evenkeel_core::{Log, RecordManager};
+use evenkeel_core::{Log, RecordManager, Tracker};
 
 /// The place where the log of a record manager lives, such as a simulated chip or a file.
 pub trait Home {
@@ -25,6 +25,13 @@ pub trait PowerCuts: Durable {
 
     /// Turns the power on again, and forgets a cut that has not been come to; answers whether it was cut.
     fn power_on(&mut self) -> bool;
+}
+
+/// A home with so little room that some hundred events fill it, whose log lets its oldest records go, once
+/// [`UPLINK`](Self::UPLINK) is past them, their streams have newer snapshots, and upkeep is done.
+pub trait LetsGo: Durable {
+    /// The tracker that the oldest records wait for.
+    const UPLINK: Tracker;
 }
 
 /// The log that lives here, mounted.

@@ -2,7 +2,7 @@
 
 use evenkeel_core::batch::Op;
 use evenkeel_core::error::{AppendError, ReadError};
-use evenkeel_core::{Appended, CodecError, Kind, Log, Position, RecordManager, StreamId, Version};
+use evenkeel_core::{Appended, CodecError, Kind, Log, Position, Record, RecordManager, StreamId, Version};
 
 /// Bytes of scratch that the logs under test are given.
 pub const SCRATCH: usize = 2048;
@@ -20,6 +20,13 @@ pub struct Item {
     pub version: Version,
     /// The event, encoded.
     pub payload: Vec<u8>,
+}
+
+impl From<&Record<'_>> for Item {
+    fn from(record: &Record<'_>) -> Self {
+        let Record { stream, kind, schema, version, payload, .. } = *record;
+        Self { stream, kind, schema, version, payload: payload.to_vec() }
+    }
 }
 
 /// An event of kind 1 and schema 0.
@@ -55,9 +62,8 @@ pub fn stream<R: RecordManager>(log: &mut Log<'_, R>, id: u64) -> Vec<Item> {
     let mut after = Version::NONE;
     while let Some(record) = log.next_event(id, after).expect("a stream can be read") {
         assert_eq!(record.stream, StreamId(id));
-        let (stream, kind, schema, version) = (record.stream, record.kind, record.schema, record.version);
-        items.push(Item { stream, kind, schema, version, payload: record.payload.to_vec() });
-        after = version;
+        after = record.version;
+        items.push(Item::from(&record));
     }
     items
 }
@@ -77,8 +83,7 @@ pub fn read<R: RecordManager>(
     while let Some(notification) = log.next_notification(seen)? {
         let record = notification.record().expect("no events are missing");
         let position = record.position.expect("an event of the notification log has a position");
-        let (stream, kind, schema, version) = (record.stream, record.kind, record.schema, record.version);
-        items.push((position, Item { stream, kind, schema, version, payload: record.payload.to_vec() }));
+        items.push((position, Item::from(record)));
         seen = position;
     }
     Ok(items)

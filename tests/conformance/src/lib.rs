@@ -27,6 +27,7 @@
 //! | --- | --- | --- |
 //! | [`cases!`] | [`Home`] | what holds as long as the power is on: all of the lists below this line |
 //! | [`power_cases!`], [`process_power_cases!`] | [`PowerCuts`] | what holds when power is cut |
+//! | [`retention_cases!`] | [`LetsGo`] | what holds when old records are let go |
 //!
 //! A list is a macro of its own too, such as [`store_cases!`], should only a part be wanted.
 
@@ -34,17 +35,23 @@ mod between;
 mod home;
 mod items;
 mod lists;
+mod meters;
 
 pub mod aggregates;
-mod meters;
+pub mod notifications;
 pub mod power;
 pub mod process_power;
 pub mod processes;
 pub mod projections;
+pub mod ranges;
+pub mod readers;
+pub mod replication;
+pub mod retention;
 pub mod snapshots;
 pub mod store;
 pub mod systems;
+pub mod timeline;
 pub mod world;
 
-pub use home::{Durable, Home, PowerCuts, mounted};
+pub use home::{Durable, Home, LetsGo, PowerCuts, mounted};
 pub use items::{Item, SCRATCH, append, item, read, stream};

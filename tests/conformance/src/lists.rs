@@ -21,11 +21,74 @@ macro_rules! list {
 list! { $
     /// Streams, uniqueness, atomic append.
     store_cases, of store:
+    case_01_an_empty_store_has_no_streams,
+    case_02_streams_are_listed_each_once,
     case_03_an_event_stored_twice_conflicts_and_the_first_one_stays,
     case_04_a_batch_with_a_conflict_stores_nothing,
     case_06_an_empty_batch_changes_nothing,
     case_07_a_batch_that_follows_on_is_stored,
     case_08_an_event_that_leaves_a_gap_is_refused,
+    case_09_one_event_is_fetched_or_is_not_there,
+    finding_06_a_gap_and_a_conflict_are_different_errors,
+}
+
+list! { $
+    /// Range queries.
+    range_cases, of ranges:
+    case_12_above_a_version,
+    case_13_from_a_version_on,
+    case_14_below_a_version,
+    case_15_up_to_a_version,
+    case_16_between_two_versions,
+    case_18_the_limit_counts_in_the_direction_of_the_query,
+    case_20_pages_are_read_one_after_another,
+    case_22_a_limit_of_0_is_an_empty_result,
+}
+
+list! { $
+    /// Notifications, in sections.
+    notification_cases, of notifications:
+    case_60_the_sections_of_an_empty_log,
+    case_61_the_sections_of_13_events,
+    case_62_the_sections_of_24_events,
+    case_65_positions_in_the_order_of_commits,
+    case_66_a_conflict_takes_no_position,
+    case_67_an_archived_section_never_changes,
+    finding_10_a_full_section_is_followed_by_an_empty_one_and_nonsense_is_an_error,
+    finding_11_a_reader_goes_to_its_section_at_once_and_reads_no_event_too_many,
+}
+
+list! { $
+    /// Readers of the notification log.
+    reader_cases, of readers:
+    case_70_a_reader_goes_on_where_it_was,
+    case_73_a_reader_at_the_end_stays_there,
+    case_75_a_log_elsewhere_is_read_in_sections,
+    case_76_an_interrupted_transfer_goes_on_behind_what_arrived,
+    case_76_a_reader_ahead_of_the_log_is_told,
+    case_76_a_reader_of_some_kinds_sees_those_alone,
+}
+
+list! { $
+    /// Copies of a log.
+    replication_cases, of replication:
+    case_77_a_copy_has_the_same_positions_streams_and_payloads,
+    case_78_pulling_again_yields_nothing,
+    case_79_a_copy_refuses_what_contradicts_it_or_leaves_a_gap,
+    case_80_a_copy_of_a_copy_equals_the_original,
+}
+
+list! { $
+    /// Events by time.
+    timeline_cases, of timeline:
+    case_93_messages_after_and_up_to_a_moment,
+    case_94_a_part_of_many_messages,
+}
+
+list! { $
+    /// Records that were let go.
+    retention_cases, of retention:
+    case_68_a_section_that_was_let_go_is_no_empty_one,
 }
 
 list! { $
@@ -113,5 +176,10 @@ macro_rules! cases {
         $crate::projection_cases!($make);
         $crate::process_cases!($make);
         $crate::system_cases!($make);
+        $crate::range_cases!($make);
+        $crate::notification_cases!($make);
+        $crate::reader_cases!($make);
+        $crate::replication_cases!($make);
+        $crate::timeline_cases!($make);
     };
 }
