@@ -4,6 +4,8 @@
 //! it came, in one transaction with the cursor. From it the very aggregates of the firmware are replayed as digital
 //! twins: [`SqliteStore::twin`].
 //!
+//! [`SqliteLog`] is a log of one's own in SQLite, for what a server or a desktop records itself.
+//!
 //! [`Courier`] carries frames between a source and a sink that live in one process, over two [`Link`]s that the caller
 //! brings, such as simulated ones, and counts them.
 //!
@@ -46,11 +48,13 @@
 
 mod courier;
 mod error;
+mod log;
 mod schema;
 mod sqlite;
 mod twin;
 
 pub use courier::{Courier, DriveError, Link, QueueLink, Traffic};
 pub use error::{OpenError, StoreError};
+pub use log::SqliteLog;
 pub use sqlite::{SqliteStore, StoredEvent, StoredGap, StoredLog, StoredStream};
 pub use twin::{Twin, TwinStop};

@@ -124,7 +124,7 @@ impl SqliteStore {
     }
 
     fn with(mut connection: Connection) -> Result<Self, OpenError> {
-        schema::prepare(&mut connection)?;
+        schema::prepare(&mut connection, schema::Purpose::Collected)?;
         Ok(Self { connection })
     }
 

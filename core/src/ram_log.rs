@@ -199,7 +199,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
     }
 
     pub(crate) fn offer_streams(&self, list: &mut StreamList<'_>) {
-        for known in &self.streams {
+        for known in self.streams.iter().filter(|known| known.version > Version::NONE) {
             list.offer(known.id, known.kind);
         }
     }

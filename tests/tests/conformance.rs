@@ -1,5 +1,6 @@
 //! The behaviour cases of `evenkeel-conformance` on each record manager there is.
 
+use evenkeel_collector::SqliteLog;
 use evenkeel_conformance::{Durable, Home, LetsGo, PowerCuts};
 use evenkeel_core::{RamLog, Tracker};
 use evenkeel_flash_store::{FlashLog, Region, Retention};
@@ -86,6 +87,31 @@ mod ram {
     use super::Ram;
 
     evenkeel_conformance::cases!(|| Ram);
+}
+
+/// A file.
+struct File(tempfile::TempDir);
+
+impl File {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+}
+
+impl Home for File {
+    type Manager = SqliteLog;
+
+    fn open(&mut self) -> Self::Manager {
+        SqliteLog::open(self.0.path().join("log.db")).unwrap()
+    }
+}
+
+impl Durable for File {}
+
+mod sqlite {
+    use super::File;
+
+    evenkeel_conformance::cases!(File::new);
 }
 
 /// Words of several sizes, sectors of several sizes: some cases stay in one sector, others go through many.

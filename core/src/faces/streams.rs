@@ -44,7 +44,7 @@ impl<'b, R: RecordManager> Log<'b, R> {
     /// # let mut scratch = [0; 64];
     /// # let mut log = Log::mount(RamLog::<_>::new([0; 256]), &mut scratch).unwrap();
     /// let mut newest = log.events(7, VersionRange::ALL.descending().limit(3)).unwrap();
-    /// while let Some(record) = newest.next().unwrap() {
+    /// while let Some(record) = newest.next_event().unwrap() {
     ///     println!("{} {:?}", record.version, record.payload);
     /// }
     /// ```
@@ -142,7 +142,7 @@ impl<R: RecordManager> Events<'_, '_, R> {
     /// The next event; `None` behind the last one.
     ///
     /// If one is [`Missing`](ReadError::Missing) the next call goes on with the one after it.
-    pub async fn next(&mut self) -> Result<Option<Record<'_>>, ReadError<R::Error>> {
+    pub async fn next_event(&mut self) -> Result<Option<Record<'_>>, ReadError<R::Error>> {
         match self.versions.next() {
             Some(version) => self.log.held_event(self.id, version).await.map(Some),
             None => Ok(None),

@@ -23,11 +23,11 @@ fn name(version: u32) -> [u8; 1] {
 fn shown<R: RecordManager>(log: &mut Log<'_, R>, range: VersionRange) -> String {
     let mut events = log.events(S, range).unwrap();
     let mut shown = String::new();
-    while let Some(record) = events.next().unwrap() {
+    while let Some(record) = events.next_event().unwrap() {
         assert_eq!(Item::from(&record), item(S, record.version.0, name(record.version.0)));
         shown.push(char::from(record.payload[0]));
     }
-    assert!(events.next().unwrap().is_none(), "there is something behind the end");
+    assert!(events.next_event().unwrap().is_none(), "there is something behind the end");
     shown
 }
 

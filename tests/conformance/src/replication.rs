@@ -44,7 +44,7 @@ fn measure<R: RecordManager>(log: &mut Log<'_, R>, times: u64) {
             None => evenkeel_core::Root::new(at % 3),
         };
         let measured = |at| Measured { at, value: (at as i32 * 7919) % 1000 - 500 };
-        let twice = if at % 4 == 0 { Some(measured(at + 1)) } else { None };
+        let twice = if at.is_multiple_of(4) { Some(measured(at + 1)) } else { None };
         log.execute(&mut gauge, |_| Ok::<_, ()>([measured(at)].into_iter().chain(twice))).unwrap();
     }
 }

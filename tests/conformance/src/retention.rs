@@ -69,10 +69,10 @@ pub fn case_68_a_section_that_was_let_go_is_no_empty_one<H: LetsGo>(make: impl F
     let event = log.event(1, Version(1));
     assert!(matches!(event, Err(ReadError::Missing { version: Version(1), next }) if next == Some(held)), "{event:?}");
     let mut all = log.events(1, VersionRange::ALL).unwrap();
-    assert!(matches!(all.next(), Err(ReadError::Missing { version: Version(1), .. })));
+    assert!(matches!(all.next_event(), Err(ReadError::Missing { version: Version(1), .. })));
     let mut rest = log.events(1, VersionRange::ALL.gte(held)).unwrap();
     let mut shown = 0;
-    while rest.next().unwrap().is_some() {
+    while rest.next_event().unwrap().is_some() {
         shown += 1;
     }
     assert_eq!(shown, events + 1 - u64::from(held.0));

@@ -135,13 +135,13 @@ pub fn case_09_one_event_is_fetched_or_is_not_there<H: Home>(make: impl Fn() -> 
     assert_eq!(log.event(S, Version(1)).unwrap(), None);
     assert_eq!(log.last_event(S).unwrap(), None);
     let first = Item { kind: Kind(200), schema: 3, ..item(S, 1, [0, 0xFF, 7]) };
-    append(&mut log, &[first.clone()]).unwrap();
+    append(&mut log, std::slice::from_ref(&first)).unwrap();
     for absent in [0, 2, u32::MAX] {
         assert_eq!(log.event(S, Version(absent)).unwrap(), None);
     }
     assert_eq!(log.event(S, Version(1)).unwrap().as_ref().map(Item::from), Some(first.clone()));
     let second = Item { version: Version(2), payload: vec![], ..first.clone() };
-    append(&mut log, &[second.clone()]).unwrap();
+    append(&mut log, std::slice::from_ref(&second)).unwrap();
     assert_eq!(log.event(S, Version(1)).unwrap().as_ref().map(Item::from), Some(first));
     assert_eq!(log.last_event(S).unwrap().as_ref().map(Item::from), Some(second));
 }

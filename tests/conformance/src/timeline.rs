@@ -23,7 +23,7 @@ fn up_to<R: RecordManager>(log: &mut Log<'_, R>, second: u64) -> Version {
 fn shown<R: RecordManager>(log: &mut Log<'_, R>, range: VersionRange) -> Vec<u32> {
     let mut events = log.events(MESSAGES, range).unwrap();
     let mut shown = Vec::new();
-    while let Some(record) = events.next().unwrap() {
+    while let Some(record) = events.next_event().unwrap() {
         assert_eq!(record.payload, (u64::from(record.version.0) * 10).to_le_bytes());
         shown.push(record.version.0);
     }
