@@ -255,8 +255,7 @@ impl RecordManager for SqliteLog {
     ) -> Result<Option<Record<'s>>, ReadError<StoreError>> {
         self.settle()?;
         let sql = format!("{EVENT} where stream = ?1 and version > ?2 order by version limit 1");
-        let found = self.one(&sql, params![stream.0.cast_signed(), after.0], scratch)?;
-        Ok(found.map(|record| Record { position: None, ..record }))
+        self.one(&sql, params![stream.0.cast_signed(), after.0], scratch)
     }
 
     fn latest_snapshot<'s>(

@@ -110,7 +110,7 @@ pub trait RecordManager {
         self.next_notification(*seen, scratch).await
     }
 
-    /// Offers every stream of which an event or a snapshot is held to the list, in any order and as often as it comes by
+    /// Offers every stream that exists, as far as an event or a snapshot of it is held, to the list, in any order and as often as it comes by
     /// them.
     async fn list_streams(
         &mut self,

@@ -1,5 +1,6 @@
 //! Which streams there are.
 
+use evenkeel_core::Version;
 use evenkeel_core::error::ReadError;
 use evenkeel_core::listing::StreamList;
 use evenkeel_core::scratch::Scratch;
@@ -21,9 +22,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let Some(mut walk) = self.walk_of(sequence, scratch).await? else { continue };
             let end = self.end_of(sequence);
             while let Some(step) = self.medium.step(&mut walk, end, scratch).await? {
-                if let Head::Introduction { named, .. } | Head::Inline { named } | Head::Snapshot { named } = step.head
-                {
-                    list.offer(named.stream, named.kind);
+                match step.head {
+                    Head::Introduction { named, .. } | Head::Inline { named } | Head::Snapshot { named }
+                        if named.version > Version::NONE =>
+                    {
+                        list.offer(named.stream, named.kind);
+                    }
+                    _ => {}
                 }
             }
         }

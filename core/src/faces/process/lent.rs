@@ -3,8 +3,12 @@
 use super::{RecordManager, face};
 use crate::batch::{Batch, Headroom};
 use crate::error::{AppendError, ReadError};
+use crate::listing::StreamList;
 use crate::scratch::Scratch;
-use crate::{Appended, Bounds, Notification, Position, Record, StreamHead, StreamId, Tracker, Upkeep, Version};
+use crate::{
+    Appended, Bounds, Epoch, Kinds, LogId, Notification, Position, Record, StreamHead, StreamId, Tracker, Upkeep,
+    Version,
+};
 
 #[face]
 impl<T: RecordManager> RecordManager for &mut T {
@@ -19,6 +23,10 @@ impl<T: RecordManager> RecordManager for &mut T {
 
     async fn append(&mut self, batch: &mut Batch<'_>) -> Result<Appended, AppendError<T::Error>> {
         T::append(self, batch).await
+    }
+
+    fn life(&self) -> (LogId, Epoch) {
+        T::life(self)
     }
 
     fn bounds(&self) -> Bounds {
@@ -61,6 +69,23 @@ impl<T: RecordManager> RecordManager for &mut T {
         scratch: &'s mut Scratch<'_>,
     ) -> Result<Option<Notification<'s>>, ReadError<T::Error>> {
         T::next_notification(self, after, scratch).await
+    }
+
+    async fn next_of_kinds<'s>(
+        &mut self,
+        seen: &mut Position,
+        kinds: &Kinds,
+        scratch: &'s mut Scratch<'_>,
+    ) -> Result<Option<Notification<'s>>, ReadError<T::Error>> {
+        T::next_of_kinds(self, seen, kinds, scratch).await
+    }
+
+    async fn list_streams(
+        &mut self,
+        list: &mut StreamList<'_>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), ReadError<T::Error>> {
+        T::list_streams(self, list, scratch).await
     }
 
     async fn upkeep(&mut self, scratch: &mut Scratch<'_>) -> Result<Upkeep, AppendError<T::Error>> {
