@@ -7,6 +7,7 @@ use evenkeel_core::batch::{Batch, Headroom, Op};
 use evenkeel_core::error::{AppendError, ReadError};
 use evenkeel_core::listing::StreamList;
 use evenkeel_core::scratch::Scratch;
+use evenkeel_core::trace::ends_stream;
 use evenkeel_core::{
     Appended, Bounds, Kind, Notification, Position, Record, RecordManager, StreamHead, StreamId, Tracker, Upkeep,
     Version,
@@ -146,11 +147,15 @@ fn lend<'s>(row: &Row<'_>, scratch: &'s mut Scratch<'_>) -> Result<Record<'s>, R
 }
 
 fn head_of(connection: &Connection, stream: StreamId) -> Result<Option<StreamHead>, StoreError> {
-    let sql = "select kind, version from events where stream = ?1 order by version desc limit 1";
+    let sql = "select kind, version, schema from events where stream = ?1 order by version desc limit 1";
     let head = connection
         .prepare_cached(sql)?
         .query_row(params![stream.0.cast_signed()], |row| {
-            Ok(StreamHead { kind: Kind(row.get(0)?), version: Version(row.get(1)?) })
+            Ok(StreamHead {
+                kind: Kind(row.get(0)?),
+                version: Version(row.get(1)?),
+                discarded: ends_stream(row.get(2)?),
+            })
         })
         .optional()?;
     Ok(head)
