@@ -32,7 +32,7 @@ fn everything_is_there_when_the_file_is_opened_again() {
     for by in 1..=4 {
         log.execute(&mut counter, |_| Ok::<_, ()>([by, 10 * by])).unwrap();
         if by == 2 {
-            log.take_snapshot(&counter).unwrap();
+            assert!(log.take_snapshot(&mut counter).unwrap());
         }
     }
     log.acknowledge(Tracker(200), Position(5)).unwrap();
