@@ -2,6 +2,7 @@
 
 use evenkeel_core::batch::{Batch, Headroom, Op};
 use evenkeel_core::error::{AppendError, ExecuteError, LoadError, ReadError};
+use evenkeel_core::listing::StreamList;
 use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{
     Aggregate, Appended, Bounds, Cache, CodecError, Kind, Log, Notification, Position, RamLog, Record, RecordManager,
@@ -149,6 +150,14 @@ impl<R: RecordManager> RecordManager for Between<R> {
         scratch: &'s mut Scratch<'_>,
     ) -> Result<Option<Notification<'s>>, ReadError<R::Error>> {
         self.inner.next_notification(after, scratch)
+    }
+
+    fn list_streams(
+        &mut self,
+        list: &mut StreamList<'_>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), ReadError<R::Error>> {
+        self.inner.list_streams(list, scratch)
     }
 
     fn upkeep(&mut self, scratch: &mut Scratch<'_>) -> Result<Upkeep, AppendError<R::Error>> {
