@@ -64,6 +64,7 @@
 //! | [`RecordManager`], [`batch`], [`scratch`], [`listing`], [`Upkeep`] | for authors of a store: the contract and its parts |
 //! | [`Position`], [`Version`], [`StreamId`], [`Kind`], [`Tracker`], [`Epoch`] | coordinates, each a type of its own |
 //! | [`error`], [`CodecError`], [`MountError`](RecordManager::MountError) | one small enum for each operation |
+//! | [`assert_encodes!`], [`distinct_kinds!`], [`evolution`] | checks that stored events keep their meaning |
 //! | [`bytes`], [`codec`] | little-endian and LEB128; postcard |
 //!
 //! # Features
@@ -72,6 +73,9 @@
 //! | --- | --- | --- |
 //! | `async` | the module `asynchronous`: the same names, to be awaited | code for the face that is called |
 //! | `defmt` | `defmt::Format` for public types | the dependency |
+//! | `integrity` | the module `integrity`: sealed logs, with cryptography of your own | the dependency `zeroize`, code for what is used |
+//! | `blake2s`, `hmac-sha256` | the same, with records that are authenticated | `blake2`; `hmac` and `sha2` |
+//! | `aes-ccm`, `chacha20poly1305` | the same, with records that are encrypted | `aes` and `ccm`; `chacha20poly1305` |
 //!
 //! # Limits
 //!
@@ -106,6 +110,8 @@ pub mod codec;
 pub mod error;
 pub mod evolution;
 mod ids;
+#[cfg(feature = "integrity")]
+pub mod integrity;
 mod kinds;
 pub mod listing;
 mod names;
@@ -146,12 +152,16 @@ pub mod blocking {
     mod execute;
     mod load;
     mod log;
+    #[cfg(feature = "integrity")]
+    mod marks;
     mod notifications;
     mod process;
     mod ram_log;
     mod record_manager;
     mod replica;
     mod roster;
+    #[cfg(feature = "integrity")]
+    mod sealed;
     mod snapshots;
     mod streams;
 
@@ -159,6 +169,8 @@ pub mod blocking {
     pub use process::{Follower, Member, Members, ProcessManager, Reaction, System, Tracked, Upstream};
     pub use record_manager::RecordManager;
     pub use roster::Roster;
+    #[cfg(feature = "integrity")]
+    pub use sealed::Sealed;
     pub use streams::Events;
 }
 
@@ -172,12 +184,16 @@ pub mod asynchronous {
     mod execute;
     mod load;
     mod log;
+    #[cfg(feature = "integrity")]
+    mod marks;
     mod notifications;
     mod process;
     mod ram_log;
     mod record_manager;
     mod replica;
     mod roster;
+    #[cfg(feature = "integrity")]
+    mod sealed;
     mod snapshots;
     mod streams;
 
@@ -185,6 +201,8 @@ pub mod asynchronous {
     pub use process::{Follower, Member, Members, ProcessManager, Reaction, System, Tracked, Upstream};
     pub use record_manager::RecordManager;
     pub use roster::Roster;
+    #[cfg(feature = "integrity")]
+    pub use sealed::Sealed;
     pub use streams::Events;
 }
 

@@ -39,9 +39,11 @@ impl<'o> StreamList<'o> {
         self.found.len()
     }
 
-    /// Takes in a stream, in any order and as often as it is come by.
+    /// Takes in a stream, in any order and as often as it is come by; those of the library's own are passed over.
     pub fn offer(&mut self, stream: StreamId, kind: Kind) {
-        let is_wanted = self.after.is_none_or(|after| stream > after) && self.kind.is_none_or(|of| of == kind);
+        let is_wanted = kind != Kind::RESERVED
+            && self.after.is_none_or(|after| stream > after)
+            && self.kind.is_none_or(|of| of == kind);
         if !is_wanted {
             return;
         }

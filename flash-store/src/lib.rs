@@ -75,7 +75,7 @@
 //! - A batch fits one sector less 128 bytes. `SLOTS` streams are kept at hand; others cost a look-up in the flash.
 //! - A sector is let go only when each stream in it has a newer snapshot elsewhere: see [`Retention`].
 //! - After an unclean stop the last record, if its append never returned, may still vanish until the next append.
-//! - Bad sectors are not mapped out. There is no hash chain and no encryption.
+//! - Bad sectors are not mapped out. A hash chain and encryption come with `evenkeel_core::integrity`, around this log.
 #![cfg_attr(not(any(test, feature = "_sabotage")), no_std)]
 #![deny(
     clippy::unwrap_used,

@@ -114,6 +114,44 @@ mod sqlite {
     evenkeel_conformance::cases!(File::new);
 }
 
+/// The same cases on sealed records: nothing else is different for whoever uses the log.
+macro_rules! sealed {
+    ($($name:ident: $suite:ident in $home:expr;)+) => {$(
+        mod $name {
+            use evenkeel_conformance::integrity::SealedHome;
+            use evenkeel_core::integrity::$suite;
+
+            #[allow(unused_imports)]
+            use super::{Chip, File, Ram};
+
+            evenkeel_conformance::plain_cases!(|| SealedHome::<_, $suite>::new($home));
+        }
+    )+};
+}
+
+sealed! {
+    signed_in_ram: SignedBlake2s in Ram;
+    sealed_in_ram: SealedChaCha in Ram;
+    sealed_in_sqlite: SealedChaCha in File::new();
+    signed_on_flash: SignedSha256 in Chip::<4, 4, 2048>::new(4, 64);
+    sealed_on_flash: SealedAes in Chip::<4, 4, 2048>::new(4, 64);
+}
+
+mod sealed_on_paged_flash {
+    use evenkeel_conformance::integrity::SealedHome;
+    use evenkeel_core::integrity::SealedChaCha;
+
+    use super::Chip;
+
+    fn chip() -> SealedHome<Chip<1, 1, 4096>, SealedChaCha> {
+        SealedHome::new(Chip::new(256, 16))
+    }
+
+    evenkeel_conformance::plain_cases!(chip);
+    evenkeel_conformance::power_cases!(chip);
+    evenkeel_conformance::process_power_cases!(chip);
+}
+
 /// Words of several sizes, sectors of several sizes: some cases stay in one sector, others go through many.
 macro_rules! on_chips {
     ($($name:ident: $word:literal, $read:literal, $sector:literal, $page:literal, $sectors:literal;)+) => {$(
@@ -132,6 +170,7 @@ macro_rules! on_chips {
             evenkeel_conformance::power_cases!(chip);
             evenkeel_conformance::process_power_cases!(chip);
             evenkeel_conformance::retention_cases!(small);
+            evenkeel_conformance::integrity_reboot_cases!(chip);
         }
     )+};
 }

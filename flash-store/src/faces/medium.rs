@@ -181,7 +181,8 @@ impl<F: NorFlash> Medium<F> {
         scratch: &mut Scratch<'_>,
     ) -> Result<bool, ReadError<F::Error>> {
         let len = frame.end.saturating_sub(frame.at);
-        if frame.filling == self.fillings || len as usize > scratch.len() {
+        let held = self.held(sector.saturating_add(frame.at), sector.saturating_add(frame.end), scratch).is_some();
+        if (frame.filling == self.fillings && held) || len as usize > scratch.len() {
             return Ok(true);
         }
         let again = self.frame(sector, seed, frame.at, scratch).await?;

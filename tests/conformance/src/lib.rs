@@ -28,6 +28,7 @@
 //! | [`cases!`] | [`Home`] | what holds as long as the power is on: all of the lists below this line |
 //! | [`power_cases!`], [`process_power_cases!`] | [`PowerCuts`] | what holds when power is cut |
 //! | [`retention_cases!`] | [`LetsGo`] | what holds when old records are let go |
+//! | [`integrity_reboot_cases!`] | [`Durable`] | what sealed records owe over reboots |
 //!
 //! A list is a macro of its own too, such as [`store_cases!`], should only a part be wanted.
 
@@ -38,6 +39,7 @@ mod lists;
 mod meters;
 
 pub mod aggregates;
+pub mod integrity;
 pub mod notifications;
 pub mod power;
 pub mod process_power;
@@ -50,6 +52,7 @@ pub mod retention;
 pub mod snapshots;
 pub mod store;
 pub mod systems;
+pub mod tampering;
 pub mod timeline;
 pub mod world;
 

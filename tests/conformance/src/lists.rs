@@ -166,9 +166,42 @@ list! { $
     a_view_outlives_a_reboot,
 }
 
+list! { $
+    /// Integrity and encryption, of sealed records.
+    integrity_cases, of integrity:
+    case_37_an_untouched_log_has_the_head_that_it_had,
+    case_38_a_changed_payload_is_found_at_its_event,
+    case_39_a_removed_event_is_found_at_the_next_one,
+    case_40_a_log_cut_off_at_its_end_is_found_out_against_an_anchor,
+    case_41_a_changed_header_is_found_at_its_event,
+    case_45_what_is_encrypted_comes_back_and_does_not_show,
+    case_46_a_mangled_ciphertext_is_an_error_and_never_garbage,
+    case_49_snapshots_are_sealed_like_events,
+    keys_are_rotated,
+    a_stream_is_erased_by_destroying_its_key,
+    stored_heads_find_out_what_was_removed_before_them,
+    a_sealed_home_seals,
+}
+
+list! { $
+    /// Integrity and encryption over reboots.
+    integrity_reboot_cases, of integrity:
+    case_44_with_another_key_the_first_record_fails,
+    case_48_the_same_payload_twice_gives_different_ciphertexts,
+}
+
 /// Every case for homes whose power is never cut.
 #[macro_export]
 macro_rules! cases {
+    ($make:expr) => {
+        $crate::plain_cases!($make);
+        $crate::integrity_cases!($make);
+    };
+}
+
+/// The same without those that seal the records themselves: for homes in which they are sealed already.
+#[macro_export]
+macro_rules! plain_cases {
     ($make:expr) => {
         $crate::store_cases!($make);
         $crate::aggregate_cases!($make);
