@@ -4,6 +4,7 @@
 //! events, so that the same code runs on a device, in a simulation and on the server as a digital twin.
 //!
 //! - [`cold_chain`]: the monitor in a refrigerated container, with three aggregates, a policy and a projection.
+//! - [`orders`]: a vending machine, with processes that follow each other and a stored view, as one system.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -15,3 +16,4 @@
 )]
 
 pub mod cold_chain;
+pub mod orders;
