@@ -103,6 +103,7 @@ struct MoveOn;
 impl ProcessManager for MoveOn {
     const TRACKER: Tracker = Tracker(3);
     const FOLLOWS: &'static [Kind] = &[Walker::KIND];
+    const TRACED: bool = true;
     type Trigger = StreamId;
 
     fn trigger(&self, event: &Record<'_>) -> Result<Option<StreamId>, CodecError> {
@@ -136,6 +137,10 @@ pub fn case_83_an_application_that_follows_itself<H: Home>(make: impl Fn() -> H)
     assert_eq!(*log.load::<Walker>(41).unwrap(), Walker { created: true, moved: false });
     let streams: Vec<_> = read(&mut log, Position(1)).unwrap().into_iter().map(|(_, item)| item.stream.0).collect();
     assert_eq!(streams, [40, 41], "in the order of triggering");
+    for after in [1, 2] {
+        let next = log.next_notification(Position(after)).unwrap().unwrap();
+        assert_eq!(next.record().unwrap().trace(), Some(Position(1).into()), "what it is a consequence of");
+    }
     let done = log.run(&mut follower, ALL).unwrap();
     assert_eq!((done.seen, done.reactions), (2, 0));
 }

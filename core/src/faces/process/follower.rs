@@ -6,7 +6,7 @@ use crate::error::{AppendError, ReadError};
 use crate::policy::Processed;
 use crate::process::{Causality, LogName, ProcessError, ReactError, Saw};
 use crate::scratch::Scratch;
-use crate::{CodecError, Kind, Notification, Position, Tracker, Version, codec};
+use crate::{CodecError, Kind, Notification, Position, Trace, Tracker, Version, codec};
 
 /// A process manager at work: with the place up to which it has read.
 #[derive(Debug, Clone)]
@@ -30,10 +30,20 @@ type Origin<'c> = Option<(LogName, &'c Causality)>;
 
 /// What is to be done about a notification.
 enum Looked<T> {
-    React { at: Position, trigger: T },
+    React { at: Position, trigger: T, trace: Option<Trace> },
     PassBy { at: Position },
     Wait { at: Position, saw: Saw },
     Lost { first: Position, last: Position },
+}
+
+impl<T> Looked<T> {
+    /// Without the trace, which names positions of the log that is followed.
+    fn untraced(self) -> Self {
+        match self {
+            Self::React { at, trigger, .. } => Self::React { at, trigger, trace: None },
+            other => other,
+        }
+    }
 }
 
 #[face]
@@ -83,7 +93,7 @@ impl<M: ProcessManager> Follower<M> {
             return Ok(Looked::PassBy { at });
         }
         Ok(match self.manager.trigger(record).map_err(|error| (at, error))? {
-            Some(trigger) => Looked::React { at, trigger },
+            Some(trigger) => Looked::React { at, trigger, trace: Trace::of(record).filter(|_| M::TRACED) },
             None => Looked::PassBy { at },
         })
     }
@@ -115,8 +125,8 @@ impl<M: ProcessManager> Follower<M> {
         let (mut done, mut trigger) = (Processed { seen: 1, ..Processed::default() }, None);
         let at = match looked {
             Looked::PassBy { at } => at,
-            Looked::React { at, trigger: found } => {
-                trigger = Some(found);
+            Looked::React { at, trigger: found, trace } => {
+                trigger = Some((found, trace));
                 at
             }
             Looked::Lost { first, last } => {
@@ -152,7 +162,7 @@ impl<M: ProcessManager> Follower<M> {
         (records, scratch): (&mut R, &mut Scratch<'_>),
         place: Place,
         at: Position,
-        trigger: M::Trigger,
+        (trigger, trace): (M::Trigger, Option<Trace>),
         origin: Origin<'_>,
         appended: &mut dyn FnMut(Kind),
     ) -> Result<u32, ProcessError<R::Error, U>> {
@@ -161,7 +171,7 @@ impl<M: ProcessManager> Follower<M> {
             Some((_, causality)) => records.head(causality.stream, scratch).await.map_err(ProcessError::Read)?,
             None => None,
         };
-        let mut reaction = Reaction::new(records, scratch);
+        let mut reaction = Reaction::new(records, scratch, trace);
         if let Some((log, causality)) = origin {
             let version = vector.map_or(Version::NONE, |head| head.version);
             let saw = Saw { log: log.0, position: at.0 };
@@ -277,7 +287,7 @@ impl<R: RecordManager> Log<'_, R> {
         while done.seen < most {
             let next = upstream.next_after(place.seen).await.map_err(ProcessError::Upstream)?;
             let Some(notification) = next else { break };
-            let looked = follower.look(&notification, origin).map_err(undecoded)?;
+            let looked = follower.look(&notification, origin).map_err(undecoded)?.untraced();
             let parts = (&mut self.records, &mut self.scratch);
             done.add(follower.deal(parts, &mut place, looked, origin, &mut |_| {}).await?);
         }

@@ -68,6 +68,8 @@ pub trait ProcessManager {
     const FOLLOWS: &'static [Kind];
     /// After how many events without a reaction the reading place is stored.
     const CHECKPOINT: u32 = 64;
+    /// Whether its events say what they are a consequence of ([`Trace`](crate::Trace)), when it follows its own log.
+    const TRACED: bool = false;
     /// What it takes from an event to react to it.
     type Trigger;
 

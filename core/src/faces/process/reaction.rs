@@ -2,11 +2,12 @@
 
 use super::{Log, RecordManager, face};
 use crate::aggregate::{Aggregate, Root, Snapshot};
-use crate::batch::{Batch, BatchError, Op};
+use crate::batch::{Batch, BatchError};
 use crate::error::{LoadError, ReadError};
 use crate::process::ReactError;
 use crate::scratch::Scratch;
-use crate::{Position, StreamId};
+use crate::together::{apply, fill};
+use crate::{StreamId, Trace};
 
 /// The reaction to one event, not stored yet.
 ///
@@ -16,12 +17,14 @@ use crate::{Position, StreamId};
 pub struct Reaction<'r, R> {
     records: &'r mut R,
     pub(super) batch: Batch<'r>,
+    /// What its events are a consequence of, if that is to be stored.
+    trace: Option<Trace>,
 }
 
 #[face]
 impl<'r, R: RecordManager> Reaction<'r, R> {
-    pub(super) fn new(records: &'r mut R, scratch: &'r mut Scratch<'_>) -> Self {
-        Self { records, batch: scratch.batch(R::HEADROOM) }
+    pub(super) fn new(records: &'r mut R, scratch: &'r mut Scratch<'_>, trace: Option<Trace>) -> Self {
+        Self { records, batch: scratch.batch(R::HEADROOM), trace }
     }
 
     pub(super) fn into_parts(self) -> (&'r mut R, Batch<'r>) {
@@ -49,8 +52,11 @@ impl<'r, R: RecordManager> Reaction<'r, R> {
             },
             loaded => loaded?,
         };
-        self.take_in(&mut root, next)?;
-        Ok(root)
+        apply(&self.batch, &mut root, next).map_err(ReadError::Codec)?;
+        match root.is_discarded() {
+            true => Err(LoadError::Discarded { version: root.version() }),
+            false => Ok(root),
+        }
     }
 
     /// Loads an aggregate as [`load`](Self::load) does, or answers one that does not exist yet.
@@ -60,20 +66,6 @@ impl<'r, R: RecordManager> Reaction<'r, R> {
             Err(LoadError::NotFound) => Ok(Root::new(id)),
             other => other,
         }
-    }
-
-    /// Applies the events of this root that have been added so far.
-    fn take_in<A: Aggregate>(&self, root: &mut Root<A>, next: Position) -> Result<(), ReadError<R::Error>> {
-        let mut position = next;
-        for (entry, payload) in self.batch.iter() {
-            if let Op::Event { stream, schema, .. } = entry.op {
-                if stream == root.id() {
-                    root.take_in(&A::decode_event(schema, payload)?, position);
-                }
-                position = position.next();
-            }
-        }
-        Ok(())
     }
 
     /// Runs a command on the aggregate with this id, which need not exist yet, and adds the events that it returns;
@@ -98,11 +90,13 @@ impl<'r, R: RecordManager> Reaction<'r, R> {
         root: &Root<A>,
         events: impl IntoIterator<Item = A::Event>,
     ) -> Result<u32, BatchError> {
-        let (before, mut version) = (self.batch.events(), root.version());
-        for event in events {
-            self.batch.event::<A>(root.id(), version, &event)?;
-            version = version.next();
-        }
+        let before = self.batch.events();
+        fill(&mut self.batch, root, events, self.trace)?;
         Ok(self.batch.events().saturating_sub(before))
+    }
+
+    /// Adds the end of this aggregate, which was loaded as for [`trigger`](Self::trigger): nothing can follow it.
+    pub fn discard<A: Aggregate>(&mut self, root: &Root<A>) -> Result<(), BatchError> {
+        self.batch.discard::<A>(root.id(), root.version())
     }
 }

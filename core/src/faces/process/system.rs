@@ -2,8 +2,8 @@
 
 use super::{Log, Members, RecordManager, face};
 use crate::aggregate::{Aggregate, Root};
-use crate::error::ExecuteError;
-use crate::process::{Commanded, ProcessError, Queue, Ran, SystemError};
+use crate::error::{AppendError, ExecuteError};
+use crate::process::{Commanded, ProcessError, Queue, Ran, SystemError, bit};
 use crate::{Kind, Position};
 
 /// Several process managers and views over one log, wired to each other by the kinds of events that they follow
@@ -62,7 +62,8 @@ impl<M: Members> System<M> {
     /// looked at in this call.
     ///
     /// A member that fails stays prompted for the next call, and the others run on; the first failure is answered at
-    /// the end.
+    /// the end. That a tracker does not stand where a member took it to stand is no failure: what the member was about
+    /// to do has been done already, or what it relied on was cut off, so it looks again, once in a call.
     pub async fn run<R: RecordManager>(
         &mut self,
         log: &mut Log<'_, R>,
@@ -90,7 +91,7 @@ impl<M: Members> System<M> {
         runs: usize,
         most: u32,
     ) -> Result<Ran, SystemError<R::Error>> {
-        let (mut ran, mut failed, mut first) = (Ran::default(), 0_u8, None);
+        let (mut ran, mut failed, mut again, mut first) = (Ran::default(), 0_u8, 0_u8, None);
         for _ in 0..runs {
             // It leaves the queue when it has run: a future that is dropped here loses no prompt.
             let Some(member) = self.queue.front() else { break };
@@ -116,8 +117,12 @@ impl<M: Members> System<M> {
                         self.queue.push(member);
                     }
                 }
+                Err(ProcessError::Append(AppendError::Tracking { .. })) if again & bit(member) == 0 => {
+                    again |= bit(member);
+                    self.queue.push(member);
+                }
                 Err(error) => {
-                    failed |= crate::process::bit(member);
+                    failed |= bit(member);
                     first = first.or(Some(SystemError { member, error }));
                 }
             }

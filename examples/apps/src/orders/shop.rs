@@ -143,6 +143,7 @@ impl<E> From<ExecuteError<Refused, E>> for ShopError<E> {
         match error {
             ExecuteError::Refused(refused) => Self::Refused(refused),
             ExecuteError::Log(error) => error.into(),
+            ExecuteError::Load(error) => error.into(),
         }
     }
 }
