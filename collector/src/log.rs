@@ -190,9 +190,10 @@ fn store(transaction: &Transaction<'_>, batch: &Batch<'_>, first: Position) -> R
             Op::Event { stream, kind, schema, version } => {
                 let sql = "insert into events (stream, version, kind, schema, position, payload)
                            values (?1, ?2, ?3, ?4, ?5, ?6)";
-                let row = params![stream.0.cast_signed(), version.0, kind.0, schema, stored(position)?, payload];
+                let at = if entry.local { None } else { Some(stored(position)?) };
+                let row = params![stream.0.cast_signed(), version.0, kind.0, schema, at, payload];
                 transaction.prepare_cached(sql)?.execute(row)?;
-                position = position.next();
+                position = position.plus(u64::from(!entry.local));
             }
             Op::Snapshot { stream, kind, schema, version } => {
                 let sql = "insert or replace into snapshots (stream, version, kind, schema, payload)
@@ -223,7 +224,7 @@ impl RecordManager for SqliteLog {
     fn append(&mut self, batch: &mut Batch<'_>) -> Result<Appended, AppendError<StoreError>> {
         self.settle()?;
         let failed = |error: rusqlite::Error| AppendError::Storage(StoreError::Sqlite(error));
-        let appended = Appended { first: self.next, events: batch.events() };
+        let appended = Appended { first: self.next, events: batch.positions() };
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         check(&transaction, batch, &self.trackers)?;
         self.state = State::Interrupted;

@@ -58,6 +58,17 @@ pub trait Aggregate: Default {
     /// Takes in one event. Total: an event that has happened cannot be refused, so replay cannot fail.
     fn apply(&mut self, event: &Self::Event);
 
+    /// Whether this event stays in the log in which it happens: it is stored in its stream and counts as a version, but
+    /// gets no position in the notification log, so no reader, policy, collector or copy ever sees it. For what belongs
+    /// to the device alone, such as personal data, or samples too many to be sent.
+    ///
+    /// An aggregate with such events can be loaded only where they are: keep them in streams of their own if the others
+    /// are to be replayed elsewhere.
+    fn is_local(event: &Self::Event) -> bool {
+        let _ = event;
+        false
+    }
+
     /// Decodes an event that was stored under an older (or newer) `schema` than [`SCHEMA`](Self::SCHEMA).
     fn upcast(schema: u8, payload: &[u8]) -> Result<Self::Event, CodecError> {
         let _ = (schema, payload);

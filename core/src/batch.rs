@@ -21,6 +21,8 @@ pub struct Headroom {
 pub struct Entry {
     /// What it is.
     pub op: Op,
+    /// Of an event: it is of this log alone, with a version in its stream but without a position in the notification log.
+    pub local: bool,
     /// Where its payload starts in the bytes of the batch.
     pub start: usize,
     /// How many bytes its payload has.
@@ -78,6 +80,7 @@ pub struct Batch<'b> {
     table: usize,
     count: usize,
     events: u32,
+    positions: u32,
 }
 
 /// Bytes of the table at the end of the buffer for each entry.
@@ -88,7 +91,7 @@ impl<'b> Batch<'b> {
     #[inline]
     pub fn new(bytes: &'b mut [u8], headroom: Headroom) -> Self {
         let table = bytes.len();
-        Self { bytes, headroom, front: headroom.batch, table, count: 0, events: 0 }
+        Self { bytes, headroom, front: headroom.batch, table, count: 0, events: 0, positions: 0 }
     }
 
     /// How many entries it has.
@@ -112,6 +115,13 @@ impl<'b> Batch<'b> {
         self.events
     }
 
+    /// How many of its events get a position in the notification log: all but those that are local.
+    #[must_use]
+    #[inline]
+    pub fn positions(&self) -> u32 {
+        self.positions
+    }
+
     /// Adds an event, encoded as its aggregate does, that follows version `after` of its stream.
     pub fn event<A: Aggregate>(
         &mut self,
@@ -119,7 +129,7 @@ impl<'b> Batch<'b> {
         after: Version,
         event: &A::Event,
     ) -> Result<(), BatchError> {
-        self.push(following::<A>(stream, after, A::SCHEMA)?, |out| codec::encode(event, out))
+        self.add(following::<A>(stream, after, A::SCHEMA)?, A::is_local(event), |out| codec::encode(event, out))
     }
 
     /// Adds an event as [`event`](Self::event) does, and stores with it what it is a consequence of.
@@ -130,7 +140,7 @@ impl<'b> Batch<'b> {
         event: &A::Event,
         trace: Trace,
     ) -> Result<(), BatchError> {
-        self.push(following::<A>(stream, after, Trace::mark(A::SCHEMA))?, |out| {
+        self.add(following::<A>(stream, after, Trace::mark(A::SCHEMA))?, A::is_local(event), |out| {
             let len = trace.encode(out)?;
             let rest = out.get_mut(len..).unwrap_or_default();
             Ok(len.saturating_add(codec::encode(event, rest)?))
@@ -172,6 +182,25 @@ impl<'b> Batch<'b> {
         op: Op,
         encode: impl FnOnce(&mut [u8]) -> Result<usize, CodecError>,
     ) -> Result<(), BatchError> {
+        self.add(op, false, encode)
+    }
+
+    /// As [`push`](Self::push), of an event that gets no position in the notification log.
+    pub fn push_local(
+        &mut self,
+        op: Op,
+        encode: impl FnOnce(&mut [u8]) -> Result<usize, CodecError>,
+    ) -> Result<(), BatchError> {
+        self.add(op, true, encode)
+    }
+
+    #[inline]
+    fn add(
+        &mut self,
+        op: Op,
+        local: bool,
+        encode: impl FnOnce(&mut [u8]) -> Result<usize, CodecError>,
+    ) -> Result<(), BatchError> {
         let start = self.front.saturating_add(self.headroom.entry);
         let end = self.table.saturating_sub(ENTRY_BYTES);
         let count = self.count.saturating_add(1);
@@ -190,10 +219,12 @@ impl<'b> Batch<'b> {
             Err(CodecError::DoesNotFit) => return Err(too_small(limit.saturating_add(1))),
             Err(error) => return Err(BatchError::Codec(error)),
         };
-        *row = Entry { op, start, len }.to_row();
+        let local = local && matches!(op, Op::Event { .. });
+        *row = Entry { op, local, start, len }.to_row();
         (self.front, self.table, self.count) = (start.saturating_add(len), end, count);
         if matches!(op, Op::Event { .. }) {
             self.events = self.events.saturating_add(1);
+            self.positions = self.positions.saturating_add(u32::from(!local));
         }
         Ok(())
     }
@@ -362,7 +393,7 @@ fn following<A: Aggregate>(stream: StreamId, after: Version, schema: u8) -> Resu
 }
 
 impl Entry {
-    // Row: op, kind or tracker, schema, 0, version (4), stream or position (8), start (4), len (4).
+    // Row: op, kind or tracker, schema, local, version (4), stream or position (8), start (4), len (4).
     // A tracker has no payload: where it stands before is in the places of version (its lower half) and length.
     #[inline]
     fn to_row(self) -> [u8; ENTRY_BYTES] {
@@ -379,12 +410,37 @@ impl Entry {
         let [v0, v1, v2, v3] = version.to_le_bytes();
         let [n0, n1, n2, n3, n4, n5, n6, n7] = number.to_le_bytes();
         let ([s0, s1, s2, s3], [l0, l1, l2, l3]) = (count(self.start), len.to_le_bytes());
-        [op, kind, schema, 0, v0, v1, v2, v3, n0, n1, n2, n3, n4, n5, n6, n7, s0, s1, s2, s3, l0, l1, l2, l3]
+        [
+            op,
+            kind,
+            schema,
+            u8::from(self.local),
+            v0,
+            v1,
+            v2,
+            v3,
+            n0,
+            n1,
+            n2,
+            n3,
+            n4,
+            n5,
+            n6,
+            n7,
+            s0,
+            s1,
+            s2,
+            s3,
+            l0,
+            l1,
+            l2,
+            l3,
+        ]
     }
 
     #[inline]
     fn from_row(row: &[u8; ENTRY_BYTES]) -> Self {
-        let [op, kind, schema, _, v0, v1, v2, v3, n0, n1, n2, n3, n4, n5, n6, n7, s0, s1, s2, s3, l0, l1, l2, l3] =
+        let [op, kind, schema, local, v0, v1, v2, v3, n0, n1, n2, n3, n4, n5, n6, n7, s0, s1, s2, s3, l0, l1, l2, l3] =
             *row;
         let version = Version(u32::from_le_bytes([v0, v1, v2, v3]));
         let number = u64::from_le_bytes([n0, n1, n2, n3, n4, n5, n6, n7]);
@@ -401,15 +457,17 @@ impl Entry {
                 Op::Track { tracker: Tracker(kind), after, position: Position(number) }
             }
         };
-        Self { op, start, len }
+        Self { op, local: local != 0, start, len }
     }
 
-    /// The event of this entry as the record it becomes at `position`; `None` if it is no event.
+    /// The event of this entry as the record it becomes at `position`, which it has only if it is not local; `None` if
+    /// it is no event.
     #[must_use]
     pub fn as_record<'p>(&self, position: Position, payload: &'p [u8]) -> Option<Record<'p>> {
         match self.op {
             Op::Event { stream, kind, schema, version } => {
-                Some(Record { stream, kind, version, schema, position: Some(position), payload })
+                let position = (!self.local).then_some(position);
+                Some(Record { stream, kind, version, schema, position, payload })
             }
             _ => None,
         }

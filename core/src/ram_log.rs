@@ -59,9 +59,11 @@ struct Place {
 const HEADER: usize = 19;
 const EVENT: u8 = 0;
 const SNAPSHOT: u8 = 1;
+const LOCAL: u8 = 2;
 
 struct Stored<'b> {
     event: bool,
+    local: bool,
     record: Record<'b>,
     end: usize,
 }
@@ -91,8 +93,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
         for (entry, payload) in batch.iter() {
             match entry.op {
                 Op::Event { stream, kind, schema, version } => {
-                    let at = (self.store(EVENT, stream, kind, schema, version, payload), self.next);
-                    self.next = self.next.next();
+                    let op = if entry.local { LOCAL } else { EVENT };
+                    let at = (self.store(op, stream, kind, schema, version, payload), self.next);
+                    self.next = self.next.plus(u64::from(!entry.local));
                     match self.streams.iter_mut().find(|known| known.id == stream) {
                         Some(known) => (known.version, known.discarded) = (version, ends_stream(schema)),
                         None => {
@@ -125,7 +128,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
                 }
             }
         }
-        Ok(Appended { first, events: batch.events() })
+        Ok(Appended { first, events: batch.positions() })
     }
 
     /// Everything that can be refused is refused here, before anything is stored.
@@ -183,7 +186,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
         let payload = input.slice(length)?;
         let end = at.saturating_add(HEADER).saturating_add(length);
         let record = Record { stream, kind, version, schema, position: None, payload };
-        Some(Stored { event: op == EVENT, record, end })
+        Some(Stored { event: op != SNAPSHOT, local: op == LOCAL, record, end })
     }
 
     fn find(&self, stream: StreamId) -> Option<&Stream> {
@@ -214,20 +217,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
             return None;
         }
         let (mut at, mut position) = if known.place.0 <= after { (known.place.1, known.place.2) } else { known.first };
-        let version = loop {
+        let (version, local) = loop {
             let stored = self.load(at)?;
             if stored.event && stored.record.stream == stream && stored.record.version > after {
-                break stored.record.version;
+                break (stored.record.version, stored.local);
             }
-            if stored.event {
-                position = position.next();
-            }
+            position = position.plus(u64::from(stored.event && !stored.local));
             at = stored.end;
         };
         if let Some(known) = self.streams.iter_mut().find(|known| known.id == stream) {
             known.place = (Version(version.0.saturating_sub(1)), at, position);
         }
-        Some(Record { position: Some(position), ..self.load(at)?.record })
+        Some(Record { position: (!local).then_some(position), ..self.load(at)?.record })
     }
 
     pub(crate) fn snapshot_up_to(&self, stream: StreamId, at_most: Version) -> Option<Record<'_>> {
@@ -259,7 +260,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const STREAMS: usize, const TRACKERS: usize> 
         let mut place = if self.place.position <= wanted { self.place } else { Place { position: Position(1), at: 0 } };
         loop {
             let Some(stored) = self.load(place.at) else { return Ok(None) };
-            if stored.event {
+            if stored.event && !stored.local {
                 if place.position == wanted {
                     break;
                 }

@@ -15,7 +15,7 @@ pub struct Record<'a> {
     /// The schema number under which the payload was encoded, as stored: see [`trace`](crate::trace) for what else it
     /// can say.
     pub schema: u8,
-    /// Its place in the notification log; `None` for a snapshot.
+    /// Its place in the notification log; `None` for a snapshot and for a local event.
     pub position: Option<Position>,
     /// The encoded event or state.
     pub payload: &'a [u8],

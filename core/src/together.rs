@@ -71,9 +71,10 @@ pub(crate) fn apply<A: Aggregate>(batch: &Batch<'_>, root: &mut Root<A>, first: 
     for (entry, payload) in batch.iter() {
         if let Op::Event { stream, schema, .. } = entry.op {
             if stream == root.id() {
-                root.take_stored(schema, payload, position)?;
+                let at = if entry.local { Position::START } else { position };
+                root.take_stored(schema, payload, at)?;
             }
-            position = position.next();
+            position = position.plus(u64::from(!entry.local));
         }
     }
     Ok(())

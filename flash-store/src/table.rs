@@ -229,16 +229,21 @@ impl<const N: usize> Directory<N> {
     }
 
     /// The stream of a slot, after one event more with this version.
-    pub(crate) fn advance(&mut self, slot: u8, version_low: u8) -> Option<Listed> {
+    pub(crate) fn advance(&mut self, slot: u8, version_low: u8, local: bool) -> Option<Listed> {
         let slot = self.slots.get_mut(usize::from(slot)).filter(|slot| slot.is_listed)?;
-        slot.version = version_after(slot.version, version_low);
+        slot.version = version_after(slot.version, version_low, local);
         let Slot { stream, version, kind, schema, .. } = *slot;
         Some(Listed { stream, version, kind, schema })
     }
 }
 
 /// The version whose lowest byte is `low` that comes next after `before`.
-pub(crate) fn version_after(before: Version, low: u8) -> Version {
+///
+/// A local event that is read twice has the same version again: nothing else tells that it is repeated.
+pub(crate) fn version_after(before: Version, low: u8, local: bool) -> Version {
+    if local && before.0.to_le_bytes()[0] == low {
+        return before;
+    }
     let next = before.0.wrapping_add(1);
     let [lowest, ..] = next.to_le_bytes();
     Version(next.wrapping_add(u32::from(low.wrapping_sub(lowest))))

@@ -168,6 +168,7 @@ macro_rules! on_chips {
 
             evenkeel_conformance::cases!(chip);
             evenkeel_conformance::power_cases!(chip);
+            evenkeel_conformance::local_power_cases!(chip);
             evenkeel_conformance::process_power_cases!(chip);
             evenkeel_conformance::retention_cases!(small);
             evenkeel_conformance::integrity_reboot_cases!(chip);

@@ -90,7 +90,7 @@ impl<R> Witness<R> {
 
 /// The events of a batch, as they will be from position `next` on.
 fn events_of(batch: &Batch<'_>, next: Position) -> Vec<StoredEvent> {
-    let events = batch.iter().filter(|(entry, _)| matches!(entry.op, Op::Event { .. }));
+    let events = batch.iter().filter(|(entry, _)| matches!(entry.op, Op::Event { .. }) && !entry.local);
     (0..)
         .zip(events)
         .filter_map(|(index, (entry, payload))| {

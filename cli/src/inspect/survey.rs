@@ -216,7 +216,7 @@ impl<'a> Reading<'a> {
     fn see(&mut self, report: &SectorReport, entry: &EntryReport<'_>, info: &mut SectorInfo) {
         let told = entry_info(entry);
         let is_event = matches!(entry.kind, EntryKind::Event { .. });
-        info.events += u32::from(entry.counts && is_event);
+        info.events += u32::from(entry.counts && entry.position.is_some());
         if !entry.counts || !report.is_read() {
             return;
         }
@@ -322,8 +322,8 @@ fn entry_info(entry: &EntryReport<'_>) -> EntryInfo {
         hex: None,
     };
     let named = match entry.kind {
-        EntryKind::Event { stream, slot, .. } => {
-            (info.entry, info.slot) = ("event", slot);
+        EntryKind::Event { stream, slot, local, .. } => {
+            (info.entry, info.slot) = (if local { "local event" } else { "event" }, slot);
             stream
         }
         EntryKind::Snapshot { stream } => {
@@ -368,7 +368,7 @@ fn entry_info(entry: &EntryReport<'_>) -> EntryInfo {
         (info.stream, info.kind) = (Some(named.stream.0), Some(named.kind.0));
         (info.schema, info.version) = (Some(named.schema), Some(named.version.0));
     }
-    if matches!(info.entry, "event" | "snapshot" | "digest" | "unknown") {
+    if matches!(info.entry, "event" | "local event" | "snapshot" | "digest" | "unknown") {
         info.hex = Some(hex(entry.payload));
     }
     info

@@ -23,7 +23,8 @@ use crate::{
 ///   kind, else `WrongKind`; a tracker never goes backwards.
 /// - **Traceless**: a batch that was refused has left nothing of its payloads in the storage; only after
 ///   [`Storage`](AppendError::Storage), a power cut or a dropped future may there be some.
-/// - **Located**: an event tells its position, whether it was found by position or by stream.
+/// - **Located**: an event tells its position, whether it was found by position or by stream. One that is
+///   [local](crate::batch::Entry::local) has none: it is in its stream alone.
 /// - **Honest**: what has been let go is `Trimmed`, what no longer verifies is a gap, and neither is ever an
 ///   empty answer or another record.
 ///

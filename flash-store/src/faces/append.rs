@@ -30,7 +30,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 if let Some(known) = self.streams.at(one.known) {
                     (known.version, known.appeared) = (one.version, Some(self.newest.sequence));
                 }
-                self.advance(1, len, padded);
+                self.advance(1, true, len, padded);
                 return Ok(appended);
             }
         }
@@ -42,12 +42,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.check(batch).await?;
         let entries = self.make_room(batch).await?;
         let len = frame_len(entries);
-        let appended = Appended { first: self.newest.next(), events: batch.events() };
+        let appended = Appended { first: self.newest.next(), events: batch.positions() };
         let padded =
             self.encode(batch, entries).ok_or(AppendError::ScratchTooSmall { needed: self.needed(batch, len) })?;
         self.program(batch, 0, padded).await?;
         self.take_in(batch);
-        self.advance(batch.events(), len, padded);
+        self.advance(batch.positions(), batch.events() > 0, len, padded);
         Ok(appended)
     }
 
@@ -60,7 +60,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         if self.state != State::Mounted || self.newest.torn || self.newest.closed {
             return None;
         }
-        let Entry { op: Op::Event { stream, kind, schema, version }, start, len } = batch.only()? else { return None };
+        let Entry { op: Op::Event { stream, kind, schema, version }, local: false, start, len } = batch.only()? else {
+            return None;
+        };
         let (place, known) = self.streams.find(stream)?;
         let follows = known.version > Version::NONE && version.0.checked_sub(1) == Some(known.version.0);
         if !follows || (known.kind, known.schema) != (kind, schema) || known.has_ended() {
@@ -250,7 +252,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     fn entries_len(&self, batch: &Batch<'_>, fresh: bool) -> usize {
         (0..batch.len()).fold(0_usize, |sum, index| {
             let Some((head, entry)) = self.head_of(batch, index, fresh) else { return sum };
-            sum.saturating_add(head.len(told(batch, index, &entry))).saturating_add(entry.len)
+            sum.saturating_add(head.len_as(entry.local, told(batch, index, &entry))).saturating_add(entry.len)
         })
     }
 
@@ -336,12 +338,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         for index in 0..batch.len() {
             let (head, entry) = self.head_of(batch, index, false)?;
             let told = told(batch, index, &entry);
-            let start = at.checked_add(head.len(told))?;
+            let start = at.checked_add(head.len_as(entry.local, told))?;
             if start > entry.start {
                 return None;
             }
             let bytes = batch.bytes_mut();
-            head.write(told, &mut ByteWriter::new(bytes.get_mut(at..start)?))?;
+            head.write_as(entry.local, told, &mut ByteWriter::new(bytes.get_mut(at..start)?))?;
             at = start.checked_add(entry.len)?;
             bytes.copy_within(entry.start..entry.start.checked_add(entry.len)?, start);
             batch.moved(index, start);
@@ -390,12 +392,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 
     /// The frame that was written behind the newest is the newest now.
     #[inline]
-    fn advance(&mut self, events: u32, len: usize, padded: usize) {
+    fn advance(&mut self, positions: u32, has_events: bool, len: usize, padded: usize) {
         let place = self.newest.offset;
         self.newest.offset = place.saturating_add(count(padded));
         let [ordinal, ..] = self.newest.events.to_le_bytes();
-        self.newest.events = self.newest.events.saturating_add(events);
-        if events > 0 {
+        self.newest.events = self.newest.events.saturating_add(positions);
+        if has_events {
             self.newest.stored = true;
             self.newest.lost = 0;
         }

@@ -95,7 +95,7 @@ pub(crate) struct Newest {
     pub(crate) genesis: u32,
     /// Where in the sector the next frame goes.
     pub(crate) offset: u32,
-    /// How many events are in it.
+    /// How many events with positions are in it.
     pub(crate) events: u32,
     /// How many of these are repeated from the sector before.
     pub(crate) carried: u32,

@@ -237,7 +237,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
                 Head::Event { slot, version_low } => {
                     if let Some(known) = self.streams.by_slot(slot) {
-                        known.version = version_after(known.version, version_low);
+                        known.version = version_after(known.version, version_low, step.local);
                     }
                 }
                 Head::Introduction { slot, named } => {

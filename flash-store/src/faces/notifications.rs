@@ -70,7 +70,7 @@ impl<const SLOTS: usize> Reader<SLOTS> {
     }
 
     /// Takes in the head of an event (or other entry): whose event it is.
-    fn list(&mut self, head: &Head) -> Option<Listed> {
+    fn list(&mut self, head: &Head, local: bool) -> Option<Listed> {
         let listed = |named: &Named| Listed {
             stream: named.stream,
             version: named.version,
@@ -83,7 +83,7 @@ impl<const SLOTS: usize> Reader<SLOTS> {
                 Some(listed(named))
             }
             Head::Inline { named } => Some(listed(named)),
-            Head::Event { slot, version_low } => self.directory.advance(*slot, *version_low),
+            Head::Event { slot, version_low } => self.directory.advance(*slot, *version_low, local),
             _ => None,
         }
     }
@@ -155,7 +155,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         };
         loop {
             let end = self.end_of(place.sequence);
-            let Some(Step { head, payload: (at, len), ordinal }) =
+            let Some(Step { head, local, payload: (at, len), ordinal }) =
                 self.medium.step(&mut place.walk, end, scratch).await?
             else {
                 if place.sequence >= self.newest.sequence {
@@ -171,8 +171,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 place = next;
                 continue;
             };
-            let listed = self.reader.list(&head);
-            if !head.is_event() {
+            let listed = self.reader.list(&head, local);
+            if local || !head.is_event() {
                 continue;
             }
             let position = place.base.plus(u64::from(ordinal));
@@ -266,13 +266,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     }
                     Head::Event { slot: of, version_low } if found && Some(of) == slot => {
                         if let Some(listed) = &mut listed {
-                            listed.version = version_after(listed.version, version_low);
+                            listed.version = version_after(listed.version, version_low, step.local);
                         }
                     }
-                    Head::Event { slot: of, .. } if step.ordinal == ordinal => slot = Some(of),
+                    Head::Event { slot: of, .. } if !step.local && step.ordinal == ordinal => slot = Some(of),
                     _ => {}
                 }
-                if step.head.is_event() && step.ordinal == ordinal {
+                if step.head.is_event() && !step.local && step.ordinal == ordinal {
                     break;
                 }
             }

@@ -95,7 +95,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         if let Some(carry) = carry {
             self.pour_carried(&mut pour, carry, carried, scratch).await?;
         }
-        if !pour.is_exact() || carry.is_some_and(|carry| carry.events > 0 && carried == 0) {
+        if !pour.is_exact() || carry.is_some_and(|carry| carry.has_events && carried == 0) {
             return Ok(None);
         }
         let sector = region.sector_at(sequence);
@@ -174,7 +174,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 index = index.saturating_add(1);
                 let told = (index < total).then_some(parsed.payload_len as usize);
                 if counted {
-                    bytes = bytes.saturating_add(head.len(told)).saturating_add(parsed.payload_len as usize);
+                    bytes = bytes
+                        .saturating_add(head.len_as(parsed.local, told))
+                        .saturating_add(parsed.payload_len as usize);
                 }
             }
             count = index;
@@ -198,7 +200,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let told = (index < count).then_some(parsed.payload_len as usize);
             let mut bytes = [0; entry::HEAD_BYTES + 8];
             let mut out = ByteWriter::new(&mut bytes);
-            let _ = head.write(told, &mut out);
+            let _ = head.write_as(parsed.local, told, &mut out);
             self.medium.pour(pour, out.written()).await?;
             self.medium.pour_range(pour, carry.sector, start, at, scratch).await?;
         }

@@ -71,15 +71,15 @@ pub(crate) const DOUBTS: u32 = 32;
 #[derive(Debug, Clone, Copy)]
 struct Chased {
     follow: Follow,
-    position: Position,
+    /// Of an event that is not local.
+    position: Option<Position>,
     sector: u32,
     at: u32,
     len: u32,
 }
 
 impl Chased {
-    const NOTHING: Self =
-        Self { follow: Follow::new(StreamId(0)), position: Position::START, sector: 0, at: 0, len: 0 };
+    const NOTHING: Self = Self { follow: Follow::new(StreamId(0)), position: None, sector: 0, at: 0, len: 0 };
 }
 
 /// A snapshot found: where its state stands.
@@ -103,10 +103,10 @@ impl Follow {
     }
 
     /// Takes in an entry; says what it is to this stream.
-    fn see(&mut self, head: &Head) -> Option<Sighting> {
+    fn see(&mut self, head: &Head, local: bool) -> Option<Sighting> {
         match head {
             Head::Event { slot, version_low } if self.slot == Some(*slot) => {
-                self.version = version_after(self.version, *version_low);
+                self.version = version_after(self.version, *version_low, local);
                 Some(Sighting::Event)
             }
             Head::Introduction { slot, named } if named.stream == self.stream => {
@@ -283,8 +283,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut found = None;
         let Some(mut walk) = self.walk_of(sequence, scratch).await? else { return Ok(None) };
         let end = self.end_of(sequence);
-        while let Some(Step { head, payload: (at, len), .. }) = self.medium.step(&mut walk, end, scratch).await? {
-            match follow.see(&head) {
+        while let Some(Step { head, local, payload: (at, len), .. }) = self.medium.step(&mut walk, end, scratch).await?
+        {
+            match follow.see(&head, local) {
                 Some(Sighting::Snapshot(named)) if named.version <= at_most => {
                     found = Some(FoundSnapshot { named, sequence, at, len });
                 }
@@ -447,7 +448,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         let Follow { kind, schema, version, .. } = follow;
         let payload = self.payload(sector, at, len, scratch).await?;
-        Ok(Some(Record { stream, kind, version, schema, position: Some(position), payload }))
+        Ok(Some(Record { stream, kind, version, schema, position, payload }))
     }
 
     /// The place of the first event of a stream above a version.
@@ -474,12 +475,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         loop {
             let end = self.end_of(chase.sequence);
             match self.medium.step(&mut chase.walk, end, scratch).await? {
-                Some(Step { head, payload: (at, len), ordinal }) => {
-                    if !matches!(chase.follow.see(&head), Some(Sighting::Event)) || chase.follow.version <= after {
+                Some(Step { head, local, payload: (at, len), ordinal }) => {
+                    if !matches!(chase.follow.see(&head, local), Some(Sighting::Event)) || chase.follow.version <= after
+                    {
                         continue;
                     }
                     let (follow, sector) = (chase.follow, chase.walk.sector);
-                    let position = chase.base.plus(u64::from(ordinal));
+                    let position = (!local).then_some(chase.base.plus(u64::from(ordinal)));
                     self.chase = Some(Resting::of(&chase));
                     return Ok(Some(Chased { follow, position, sector, at, len }));
                 }
@@ -529,7 +531,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let end = self.end_of(sequence);
         let mut follow = Follow::new(stream);
         while let Some(step) = self.medium.step(&mut walk, end, scratch).await? {
-            match follow.see(&step.head) {
+            match follow.see(&step.head, step.local) {
                 Some(Sighting::Event) => return Ok(Some((follow.version, follow.back.unwrap_or(0)))),
                 // A snapshot stands for all up to its version: events of this sector come after it.
                 Some(Sighting::Snapshot(named)) => return Ok(Some((named.version.next(), named.back))),

@@ -40,8 +40,10 @@ const TRIES: u32 = 32;
 pub(crate) struct Repeated {
     pub(crate) sector: u32,
     pub(crate) frame: Frame,
-    /// How many of its entries are events.
+    /// How many of its entries are events that have positions.
     pub(crate) events: u32,
+    /// Whether any of its entries is an event.
+    pub(crate) has_events: bool,
     /// The position of the first of them; of the event to come if there are none.
     pub(crate) first: Position,
     /// It begins with the second part of the sector's header.
@@ -292,7 +294,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<Repeated, ReadError<F::Error>> {
         let behind = self.newest.events.to_le_bytes()[0].wrapping_sub(frame.ordinal);
         let first = Position(self.newest.next().0.saturating_sub(u64::from(behind)));
-        let mut repeated = Repeated { sector, frame, events: 0, first, opens: false, nameable: true };
+        let mut repeated =
+            Repeated { sector, frame, events: 0, has_events: false, first, opens: false, nameable: true };
         let mut at = frame.entries;
         while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
             at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
@@ -300,7 +303,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 Head::Resume { .. } if !repeated.opens => repeated.frame.entries = at,
                 Head::Open { .. } => repeated.opens = true,
                 head if head.is_event() => {
-                    repeated.events = repeated.events.saturating_add(1);
+                    repeated.has_events = true;
+                    repeated.events = repeated.events.saturating_add(u32::from(!parsed.local));
                     repeated.nameable &= self.carried(head).is_some();
                 }
                 _ => {}

@@ -48,9 +48,11 @@ const CHECKED_BEHIND_DAMAGE: u32 = 64 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
     pub(crate) head: Head,
+    /// It is an event without a position.
+    pub(crate) local: bool,
     /// Where in the sector its payload starts, and how long it is.
     pub(crate) payload: (u32, u32),
-    /// Of an event: how many events of the sector come before it.
+    /// Of an event: how many events of the sector that have positions come before it.
     pub(crate) ordinal: u32,
 }
 
@@ -98,7 +100,7 @@ impl<F: NorFlash> Medium<F> {
             if !verified {
                 continue; // the rest of it cannot be read any more
             }
-            let Some(Parsed { head, head_len, payload_len }) =
+            let Some(Parsed { head, local, head_len, payload_len }) =
                 self.entry(walk.sector, walk.at, frame.end, scratch).await?
             else {
                 walk.frame = None; // the rest of the frame is of a kind that this version does not know
@@ -107,7 +109,12 @@ impl<F: NorFlash> Medium<F> {
             let start = walk.at.saturating_add(head_len);
             walk.at = start.saturating_add(payload_len);
             let ordinal = walk.ordinal;
-            if head.is_event() {
+            if local {
+                // Read already, or given up: the next sector begins with the events of this frame.
+                if walk.repeated > 0 || ordinal > walk.events {
+                    continue;
+                }
+            } else if head.is_event() {
                 walk.in_frame = walk.in_frame.saturating_add(1);
                 if walk.repeated > 0 {
                     walk.repeated = walk.repeated.saturating_sub(1);
@@ -118,7 +125,7 @@ impl<F: NorFlash> Medium<F> {
                     continue;
                 }
             }
-            return Ok(Some(Step { head, payload: (start, payload_len), ordinal }));
+            return Ok(Some(Step { head, local, payload: (start, payload_len), ordinal }));
         }
     }
 

@@ -21,6 +21,7 @@
 //! | 0x71 | LOST: events overwritten that were still asked for | first varint, count varint | |
 //! | 0x73 | LEFT: the sector before was given up | back varint, frontier varint | |
 //! | 0x72 | DIGEST of the streams of the sector before | back varint | Bloom filter of 1, 2, 4 or 8 bytes |
+//! | 0x74 | LOCAL: the event whose entry follows, with a tag of its own, has no position | | |
 //!
 //! `identity = kind u8, schema u8 (if f has bit 0; else 0), stream varint, version varint, back varint (if f has bit 1;
 //! else 1)`; `back` of a stream's first entry in a sector tells how many sectors back to look for the entries before it,
@@ -42,6 +43,8 @@ const ERASE: u8 = 0x70;
 const LOST: u8 = 0x71;
 const DIGEST: u8 = 0x72;
 const LEFT: u8 = 0x73;
+/// Stands before the tag of an event.
+const LOCAL: u8 = 0x74;
 const MORE: u8 = 0x80;
 
 /// Of the tag of an entry with an identity: it tells a schema that is not 0.
@@ -118,12 +121,14 @@ pub(crate) enum Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Parsed {
     pub(crate) head: Head,
+    /// It is an event without a position.
+    pub(crate) local: bool,
     pub(crate) head_len: u32,
     pub(crate) payload_len: u32,
 }
 
 impl Head {
-    /// Whether this is an event, and so has a position.
+    /// Whether this is an event, and so has a position if it is not local.
     pub(crate) fn is_event(&self) -> bool {
         matches!(self, Self::Event { .. } | Self::Introduction { .. } | Self::Inline { .. })
     }
@@ -156,6 +161,19 @@ impl Head {
             _ => 0,
         };
         fields.saturating_add(length).saturating_add(1)
+    }
+
+    /// How many bytes [`write_as`](Self::write_as) takes.
+    pub(crate) fn len_as(&self, local: bool, more: Option<usize>) -> usize {
+        self.len(more).saturating_add(usize::from(local))
+    }
+
+    /// As [`write`](Self::write), of an event that has no position if it is `local`.
+    pub(crate) fn write_as(&self, local: bool, more: Option<usize>, out: &mut ByteWriter<'_>) -> Option<()> {
+        if local {
+            out.u8(LOCAL)?;
+        }
+        self.write(more, out)
     }
 
     /// Writes the head of an entry; `more` is the length of its payload if other entries follow it.
@@ -220,7 +238,9 @@ impl Head {
     pub(crate) fn parse(bytes: &[u8], left: u32) -> Option<Parsed> {
         let bytes = bytes.get(..bytes.len().min(usize::try_from(left).ok()?))?;
         let mut input = ByteReader::new(bytes);
-        let tag = input.u8()?;
+        let first = input.u8()?;
+        let local = first == LOCAL;
+        let tag = if local { input.u8()? } else { first };
         let (more, tag) = (tag & MORE != 0, tag & !MORE);
         let head = match tag {
             slot if slot < SLOTS => Self::Event { slot, version_low: input.u8()? },
@@ -246,6 +266,9 @@ impl Head {
             DIGEST => Self::Digest { back: u32::try_from(input.varint()?).ok()? },
             _ => return None,
         };
+        if local && !head.is_event() {
+            return None;
+        }
         let told = match (head.has_payload(), more) {
             (true, true) => Some(u32::try_from(input.varint()?).ok()?),
             (true, false) => None,
@@ -254,7 +277,7 @@ impl Head {
         let head_len = u32::try_from(bytes.len().saturating_sub(input.rest().len())).ok()?;
         let rest = left.checked_sub(head_len)?;
         let payload_len = told.unwrap_or(rest);
-        (payload_len <= rest).then_some(Parsed { head, head_len, payload_len })
+        (payload_len <= rest).then_some(Parsed { head, local, head_len, payload_len })
     }
 }
 
@@ -341,6 +364,29 @@ mod tests {
                 let payload = if head.has_payload() { more.unwrap_or(300) } else { 0 };
                 assert_eq!(parsed.payload_len, payload as u32, "{head:?}");
                 assert_eq!(Head::parse(&bytes[..len - 1], left), None, "{head:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_local_event_takes_one_byte_more_and_nothing_else_can_be_local() {
+        for head in all() {
+            for more in [None, Some(7)] {
+                let mut bytes = [0; 64];
+                let mut out = ByteWriter::new(&mut bytes);
+                head.write_as(true, more, &mut out).unwrap();
+                let len = out.len();
+                assert_eq!((len, len), (head.len_as(true, more), head.len(more) + 1), "{head:?}");
+                let parsed = Head::parse(&bytes, len as u32 + 7);
+                if head.is_event() {
+                    assert!(len <= HEAD_BYTES, "{head:?} takes {len}");
+                    let parsed = parsed.unwrap();
+                    assert_eq!((parsed.head, parsed.local, parsed.head_len), (head, true, len as u32));
+                } else {
+                    assert_eq!(parsed, None, "{head:?}");
+                }
+                assert_eq!(Head::parse(&bytes[..1], 1), None);
+                assert!(!Head::parse(&bytes[1..], len as u32 + 6).unwrap().local);
             }
         }
     }

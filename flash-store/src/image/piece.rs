@@ -70,7 +70,7 @@ pub struct EntryReport<'a> {
     pub at: u32,
     /// What it is.
     pub kind: EntryKind,
-    /// Of an event that counts: its position.
+    /// Of an event that counts and is not local: its position.
     pub position: Option<Position>,
     /// Whether a mount reads it: not in a frame that was given up, nor what is repeated and was read already.
     pub counts: bool,
@@ -92,6 +92,8 @@ pub enum EntryKind {
         slot: Option<u8>,
         /// Whether it gives its stream this slot.
         introduces: bool,
+        /// It has a version in its stream and no position.
+        local: bool,
     },
     /// A snapshot.
     Snapshot {

@@ -100,7 +100,7 @@ impl<'s, 'a> Pieces<'s, 'a> {
         let step = survey.log.medium.step(walk, self.end, &mut survey.scratch).ok().flatten();
         self.next = walk.last.zip(step);
         let reached = match &self.next {
-            Some((_, step)) if step.head.is_event() => step.ordinal,
+            Some((_, step)) if step.head.is_event() && !step.local => step.ordinal,
             Some(_) => walk.ordinal.min(walk.events),
             None if walk.events != u32::MAX => walk.events,
             None => walk.ordinal,
@@ -109,7 +109,7 @@ impl<'s, 'a> Pieces<'s, 'a> {
             self.gap = Some(Piece::Gap { first: self.base.plus(u64::from(self.events)), events: missing });
         }
         self.events = match &self.next {
-            Some((_, step)) if step.head.is_event() => step.ordinal.saturating_add(1),
+            Some((_, step)) if step.head.is_event() && !step.local => step.ordinal.saturating_add(1),
             _ => reached.max(self.events),
         };
     }
@@ -119,7 +119,7 @@ impl<'s, 'a> Pieces<'s, 'a> {
         let (frame, counts) = self.frame?;
         let survey = &mut *self.survey;
         let parsed = survey.log.medium.entry(self.sector, self.entry, frame.end, &mut survey.scratch).ok().flatten();
-        let Some(Parsed { head, head_len, payload_len }) = parsed else {
+        let Some(Parsed { head, local, head_len, payload_len }) = parsed else {
             self.frame = None;
             let (at, len) = (self.entry, frame.end.saturating_sub(self.entry));
             let payload = self.bytes(at, len);
@@ -129,8 +129,9 @@ impl<'s, 'a> Pieces<'s, 'a> {
         let (at, start) = (self.entry, self.entry.saturating_add(head_len));
         self.entry = start.saturating_add(payload_len);
         let step = self.next.filter(|(of, step)| counts && of.at == frame.at && step.payload.0 == start);
-        let kind = self.kind_of(&head, step.is_some());
-        let position = step.filter(|_| head.is_event()).map(|(_, step)| self.base.plus(u64::from(step.ordinal)));
+        let kind = self.kind_of(&head, local, step.is_some());
+        let position =
+            step.filter(|_| head.is_event() && !local).map(|(_, step)| self.base.plus(u64::from(step.ordinal)));
         let payload = self.bytes(start, payload_len);
         if step.is_some() {
             self.pull();
@@ -138,11 +139,11 @@ impl<'s, 'a> Pieces<'s, 'a> {
         Some(Piece::Entry(EntryReport { at, kind, position, counts: step.is_some(), payload }))
     }
 
-    fn kind_of(&mut self, head: &Head, counts: bool) -> EntryKind {
+    fn kind_of(&mut self, head: &Head, local: bool, counts: bool) -> EntryKind {
         match head {
             Head::Event { slot, version_low } => {
                 let listed = match counts {
-                    true => self.directory.advance(*slot, *version_low),
+                    true => self.directory.advance(*slot, *version_low, local),
                     false => self
                         .directory
                         .get(*slot)
@@ -154,17 +155,17 @@ impl<'s, 'a> Pieces<'s, 'a> {
                     schema,
                     version,
                 });
-                EntryKind::Event { stream, slot: Some(*slot), introduces: false }
+                EntryKind::Event { stream, slot: Some(*slot), introduces: false, local }
             }
             Head::Introduction { slot, named } => {
                 if counts {
                     let Named { stream, version, kind, schema, .. } = *named;
                     self.directory.introduce(*slot, Listed { stream, version, kind, schema });
                 }
-                EntryKind::Event { stream: Some(named_stream(named)), slot: Some(*slot), introduces: true }
+                EntryKind::Event { stream: Some(named_stream(named)), slot: Some(*slot), introduces: true, local }
             }
             Head::Inline { named } => {
-                EntryKind::Event { stream: Some(named_stream(named)), slot: None, introduces: false }
+                EntryKind::Event { stream: Some(named_stream(named)), slot: None, introduces: false, local }
             }
             Head::Snapshot { named } => EntryKind::Snapshot { stream: named_stream(named) },
             Head::Track { tracker, position } => EntryKind::Track { tracker: *tracker, position: *position },
@@ -415,6 +416,6 @@ fn version_near(last: Version, low: u8) -> Version {
     let [lowest, ..] = last.0.to_le_bytes();
     match lowest.wrapping_sub(low) {
         behind @ 0..=0x7F => Version(last.0.saturating_sub(u32::from(behind))),
-        _ => version_after(last, low),
+        _ => version_after(last, low, false),
     }
 }

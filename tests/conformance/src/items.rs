@@ -41,13 +41,30 @@ pub fn item(stream: u64, version: u32, payload: impl AsRef<[u8]>) -> Item {
 /// # Errors
 /// If the record manager refuses it or fails.
 pub fn append<R: RecordManager>(log: &mut Log<'_, R>, items: &[Item]) -> Result<Appended, AppendError<R::Error>> {
+    append_some_locally(log, items, |_| false)
+}
+
+/// Appends these events in one batch, some of them as local events, which have no position.
+///
+/// # Errors
+/// If the record manager refuses it or fails.
+pub fn append_some_locally<R: RecordManager>(
+    log: &mut Log<'_, R>,
+    items: &[Item],
+    is_local: impl Fn(&Item) -> bool,
+) -> Result<Appended, AppendError<R::Error>> {
     log.append::<AppendError<_>>(|batch| {
-        for Item { stream, kind, schema, version, payload } in items {
+        for item in items {
+            let Item { stream, kind, schema, version, payload } = item;
             let op = Op::Event { stream: *stream, kind: *kind, schema: *schema, version: *version };
-            batch.push(op, |room| {
+            let encode = |room: &mut [u8]| {
                 room.get_mut(..payload.len()).ok_or(CodecError::DoesNotFit)?.copy_from_slice(payload);
                 Ok(payload.len())
-            })?;
+            };
+            match is_local(item) {
+                true => batch.push_local(op, encode)?,
+                false => batch.push(op, encode)?,
+            }
         }
         Ok(())
     })

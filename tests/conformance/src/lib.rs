@@ -26,7 +26,7 @@
 //! | macro | for homes that are | cases |
 //! | --- | --- | --- |
 //! | [`cases!`] | [`Home`] | what holds as long as the power is on: all of the lists below this line |
-//! | [`power_cases!`], [`process_power_cases!`] | [`PowerCuts`] | what holds when power is cut |
+//! | [`power_cases!`], [`local_power_cases!`], [`process_power_cases!`] | [`PowerCuts`] | what holds when power is cut |
 //! | [`retention_cases!`] | [`LetsGo`] | what holds when old records are let go |
 //! | [`integrity_reboot_cases!`] | [`Durable`] | what sealed records owe over reboots |
 //!
@@ -40,6 +40,7 @@ mod meters;
 
 pub mod aggregates;
 pub mod integrity;
+pub mod local;
 pub mod notifications;
 pub mod power;
 pub mod process_power;
@@ -57,4 +58,4 @@ pub mod timeline;
 pub mod world;
 
 pub use home::{Durable, Home, LetsGo, PowerCuts, mounted};
-pub use items::{Item, SCRATCH, append, item, read, stream};
+pub use items::{Item, SCRATCH, append, append_some_locally, item, read, stream};

@@ -59,6 +59,19 @@ list! { $
 }
 
 list! { $
+    /// Events that stay where they happen.
+    local_cases, of local:
+    case_69_a_local_event_is_in_its_stream_and_no_reader_sees_it,
+    case_69_an_aggregate_with_local_events_is_loaded_where_they_are,
+}
+
+list! { $
+    /// Local events and power cuts.
+    local_power_cases, of local:
+    case_69_local_events_outlive_power_cuts,
+}
+
+list! { $
     /// Readers of the notification log.
     reader_cases, of readers:
     case_70_a_reader_goes_on_where_it_was,
@@ -211,6 +224,7 @@ macro_rules! plain_cases {
         $crate::system_cases!($make);
         $crate::range_cases!($make);
         $crate::notification_cases!($make);
+        $crate::local_cases!($make);
         $crate::reader_cases!($make);
         $crate::replication_cases!($make);
         $crate::timeline_cases!($make);
