@@ -1,7 +1,7 @@
 //! The record manager contract with sealed records, on any record manager.
 
 use super::{RecordManager, face};
-use crate::batch::{Batch, Headroom, Op};
+use crate::batch::{Batch, Entry, Headroom, Op};
 use crate::error::{AppendError, IntegrityError, ReadError};
 use crate::integrity::{Aead, Anchor, FRONT_BYTES, Header, Keyring, Sealing, Suite};
 use crate::listing::StreamList;
@@ -139,15 +139,13 @@ impl<R, K: Keyring, S: Suite> Sealed<R, K, S> {
         let mut next = first;
         for index in 0..batch.len() {
             let Some(entry) = batch.entry(index) else { continue };
-            let Some(header) = header_of(&entry.op, next) else { continue };
+            let Some(header) = header_of(&entry, next) else { continue };
             let reach = self.chain.filter(|_| header.snapshot).map(|chain| chain.reach());
             let place = (entry.start, entry.len);
             let start = self.sealing.seal(&header, reach, batch.bytes_mut(), place)?;
             let end = entry.start.saturating_add(entry.len);
             batch.replaced(index, start, end.saturating_sub(start));
-            if !header.snapshot {
-                next = next.next();
-            }
+            next = next.plus(u64::from(header.position.is_some()));
         }
         Ok(())
     }
@@ -156,8 +154,8 @@ impl<R, K: Keyring, S: Suite> Sealed<R, K, S> {
     fn chain_over(&mut self, batch: &Batch<'_>, first: Position) {
         let Some(mut chain) = self.chain.take().filter(|chain| chain.position.next() == first) else { return };
         for (entry, stored) in batch.iter() {
-            match header_of(&entry.op, chain.position.next()) {
-                Some(header) if !header.snapshot => match self.sealing.chain(chain, &header, stored) {
+            match header_of(&entry, chain.position.next()) {
+                Some(header) if header.position.is_some() => match self.sealing.chain(chain, &header, stored) {
                     Ok(next) => chain = next,
                     Err(_) => return,
                 },
@@ -172,7 +170,7 @@ impl<R, K: Keyring, S: Suite> Sealed<R, K, S> {
         let mut next = first;
         for index in 0..batch.len() {
             let Some(entry) = batch.entry(index) else { continue };
-            let Some(header) = header_of(&entry.op, next) else { continue };
+            let Some(header) = header_of(&entry, next) else { continue };
             let tampered = IntegrityError::Tampered { stream: header.stream, version: header.version };
             let end = entry.start.saturating_add(entry.len);
             let stored = batch.bytes_mut().get_mut(entry.start..end).ok_or(tampered)?;
@@ -183,27 +181,27 @@ impl<R, K: Keyring, S: Suite> Sealed<R, K, S> {
                 Sealing::<K, S>::body(&header, stored).ok_or(tampered)?
             };
             batch.replaced(index, entry.start.saturating_add(start), len);
-            if !header.snapshot {
-                next = next.next();
-            }
+            next = next.plus(u64::from(header.position.is_some()));
         }
         Ok(())
     }
 
     /// Whether all streams of a batch can be sealed.
     fn check(&self, batch: &Batch<'_>) -> Result<(), IntegrityError> {
-        batch.iter().try_for_each(|(entry, _)| match header_of(&entry.op, Position::START) {
+        batch.iter().try_for_each(|(entry, _)| match header_of(&entry, Position::START) {
             Some(header) => self.sealing.can_seal(header.stream, header.kind),
             None => Ok(()),
         })
     }
 }
 
-/// What an entry of a batch is sealed together with, if it is to be sealed; an event gets the position `next`.
-fn header_of(op: &Op, next: Position) -> Option<Header> {
-    match *op {
+/// What an entry of a batch is sealed together with, if it is to be sealed; an event that is not local gets the position
+/// `next`.
+fn header_of(entry: &Entry, next: Position) -> Option<Header> {
+    match entry.op {
         Op::Event { stream, kind, schema, version } => {
-            Some(Header { snapshot: false, kind, schema, version, stream, position: Some(next) })
+            let position = (!entry.local).then_some(next);
+            Some(Header { snapshot: false, kind, schema, version, stream, position })
         }
         Op::Snapshot { stream, kind, schema, version } => {
             Some(Header { snapshot: true, kind, schema, version, stream, position: None })
