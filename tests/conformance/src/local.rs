@@ -20,7 +20,7 @@ fn with_positions<R: RecordManager>(log: &mut Log<'_, R>, id: u64) -> Vec<(u32, 
 pub fn case_69_a_local_event_is_in_its_stream_and_no_reader_sees_it<H: Home>(make: impl Fn() -> H) {
     let (mut home, mut scratch) = (make(), [0; SCRATCH]);
     let mut log = mounted(&mut home, &mut scratch);
-    let (all, none): (fn(&Item) -> bool, fn(&Item) -> bool) = (|_| true, |_| false);
+    let (all, none) = (|_: &Item| true, |_: &Item| false);
     let first = append_some_locally(&mut log, &[item(1, 1, "a")], none).unwrap();
     let local = append_some_locally(&mut log, &[item(1, 2, "b")], all).unwrap();
     assert_eq!((first.last(), local.first, local.events), (Position(1), Position(2), 0));
@@ -130,7 +130,7 @@ pub fn case_69_local_events_outlive_power_cuts<H: PowerCuts>(make: impl Fn() -> 
             assert!(found.len() >= held.len(), "round {round}: {} of {} events are there", found.len(), held.len());
             assert_eq!(found[..held.len()], held, "round {round}");
             held = found;
-            let is_local = |item: &Item| item.version.0 % 4 != 0;
+            let is_local = |item: &Item| !item.version.0.is_multiple_of(4);
             let versions: Vec<_> = held.iter().map(|item| item.version.0).collect();
             assert_eq!(versions, (1..=held.len() as u32).collect::<Vec<_>>());
             let seen: Vec<_> = read(&mut log, Position::START).unwrap().into_iter().map(|(_, item)| item).collect();
