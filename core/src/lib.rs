@@ -181,6 +181,7 @@ pub mod blocking {
 pub mod asynchronous {
     use evenkeel_macros::asynchronous as face;
 
+    mod drive;
     mod execute;
     mod load;
     mod log;

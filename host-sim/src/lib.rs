@@ -5,3 +5,4 @@ pub mod device;
 pub mod flash;
 pub mod link;
 pub mod rng;
+pub mod stepping;

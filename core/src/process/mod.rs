@@ -44,6 +44,18 @@ pub struct Commanded<E> {
     pub followers: Result<Ran, SystemError<E>>,
 }
 
+/// Whom to prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Prompted {
+    /// Nobody: who waits already runs on.
+    Nobody,
+    /// Those who follow events of this kind.
+    Followers(crate::Kind),
+    /// Everybody.
+    All,
+}
+
 /// What a [`System`](crate::System) has done in one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

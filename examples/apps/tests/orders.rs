@@ -124,3 +124,45 @@ fn an_order_that_waits_for_nothing_stops_its_process_with_a_typed_error() {
     assert_eq!(shop.run().unwrap().reactions, 0);
     assert_eq!(Order::number(Order::stream(9)), Some(9));
 }
+
+/// In steps of virtual time everybody sees what was there at the step's barrier: an order takes as many steps as it has
+/// hops, whoever comes first in the system, and what comes out is the same in each run.
+#[test]
+fn in_steps_of_virtual_time_an_order_takes_a_step_for_each_hop() {
+    use evenkeel_apps::orders::{Orders, Payments, Reservations, Stock, Turnover};
+    use evenkeel_core::{Aggregate, Follower, Root, System, Tracked};
+    use evenkeel_host_sim::clock::VirtualClock;
+    use evenkeel_host_sim::stepping::{Station, Stepper};
+
+    let day = || {
+        let mut scratch = [0; SCRATCH];
+        let log = Log::mount(RamLog::<_, 32, 4>::new(vec![0; 1 << 16]), &mut scratch).unwrap();
+        let members = (Follower::new(Orders), Follower::new(Payments), Follower::new(Reservations));
+        let (orders, payments, reservations) = members;
+        let system = System::new((orders, payments, reservations, Tracked::<Turnover>::new()));
+        let (clock, mut station, mut told) = (VirtualClock::new(), Station::new(log, system), Vec::new());
+        let mut stepper = Stepper::new(&clock, 10_000);
+        stepper.at(0, |station: &mut Station<Log<'_, RamLog<Vec<u8>, 32, 4>>, _>| {
+            let mut stock = Root::<Stock>::new(Stock::STREAM);
+            station.log.execute(&mut stock, |stock| Ok::<_, ()>(stock.fill(50))).unwrap();
+        });
+        for (number, units) in (1..).zip(ORDERS) {
+            // Two orders in the same step, every ten steps.
+            stepper.at(u64::from(number).div_ceil(2) * 10, move |station| {
+                let mut order = Root::<Order>::new(Order::stream(number));
+                station.log.execute(&mut order, |order| order.place(units)).unwrap();
+                station.system.prompt(Order::KIND);
+            });
+        }
+        while !stepper.go(&mut station) {
+            told.push(station.log.bounds().last().0);
+        }
+        assert_eq!(station.failed, []);
+        (told, clock.now_us(), series(&mut station.log))
+    };
+    let (told, us, series) = day();
+    // After steps 10 to 15: placed and taken from the stock, reserved, paid for, told; and then nothing for a while.
+    assert_eq!(told[9..16], [1, 7, 9, 11, 13, 13, 13]);
+    assert_eq!((series.len(), us), (1 + 6 * 6 + 2 * 2 + 1, 10_000 * told.len() as u64 + 10_000));
+    assert_eq!(day(), (told, us, series));
+}

@@ -92,6 +92,8 @@ impl<M: Members> System<M> {
         most: u32,
     ) -> Result<Ran, SystemError<R::Error>> {
         let (mut ran, mut failed, mut again, mut first) = (Ran::default(), 0_u8, 0_u8, None);
+        // In a round, whom it prompts: who is still to run in it sees no more than what was there before.
+        let mut later = 0_u8;
         for _ in 0..runs {
             // It leaves the queue when it has run: a future that is dropped here loses no prompt.
             let Some(member) = self.queue.front() else { break };
@@ -105,7 +107,10 @@ impl<M: Members> System<M> {
             let mut appended = |kind| prompted |= M::followers(kind);
             let outcome = self.members.go_on(member, log, upto, room, &mut appended).await;
             self.queue.pop();
-            self.queue.push_all(prompted & !failed);
+            match end {
+                Some(_) => later |= prompted,
+                None => self.queue.push_all(prompted & !failed),
+            }
             ran.runs = ran.runs.saturating_add(1);
             match outcome {
                 Ok(done) => {
@@ -127,7 +132,7 @@ impl<M: Members> System<M> {
                 }
             }
         }
-        self.queue.push_all(failed);
+        self.queue.push_all(later | failed);
         first.map_or(Ok(ran), Err)
     }
 
