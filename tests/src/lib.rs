@@ -1,5 +1,6 @@
 //! What the cross-crate suites share.
 
+pub mod attacker;
 pub mod contents;
 pub mod fixtures;
 pub mod fuzzing;
