@@ -136,7 +136,10 @@ impl<R: RecordManager, K: Keyring, S: Suite> Sealed<R, K, S> {
                 *self.marked.insert(newest)
             }
         };
-        if bounds.last().since(marked) < self.period {
+        // A head that retention is about to overtake is of no use any more: there is to be one in the newer half.
+        let half = bounds.first.plus(bounds.last().since(bounds.first) >> 1);
+        let overtaken = bounds.first > Position(1) && marked < half && marked < bounds.last();
+        if bounds.last().since(marked) < self.period && !overtaken {
             return Ok(false);
         }
         // Whatever becomes of it, the next try comes after as many events again.
