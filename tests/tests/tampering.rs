@@ -2,6 +2,7 @@
 //!
 //! Each edit is done to two logs with the same events: in the one that is not sealed it goes unnoticed, which shows that
 //! the checksums do fit and that the edit changes what is read; in the sealed one it is an integrity error.
+#![allow(clippy::ptr_arg)] // an edit may take frames out
 
 use evenkeel_conformance::{Item, append, item, read, stream};
 use evenkeel_core::error::{IntegrityError, LoadError, ReadError};
