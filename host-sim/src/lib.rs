@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod device;
 pub mod flash;
+pub mod kit;
 pub mod link;
 pub mod rng;
 pub mod stepping;

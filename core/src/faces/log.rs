@@ -30,6 +30,12 @@ impl<'b, R: RecordManager> Log<'b, R> {
         Ok(Self { records, scratch })
     }
 
+    /// A log on a record manager that has been mounted already, by a call of its own: so that the flash is not looked
+    /// through twice. On one that has not, every call is an error that says so.
+    pub fn mounted(records: R, scratch: &'b mut [u8]) -> Self {
+        Self { records, scratch: Scratch::new(scratch) }
+    }
+
     /// Gives the record manager back.
     pub fn release(self) -> R {
         self.records

@@ -5,6 +5,8 @@
 //!
 //! - [`cold_chain`]: the monitor in a refrigerated container, with three aggregates, a policy and a projection.
 //! - [`orders`]: a vending machine, with processes that follow each other and a stored view, as one system.
+//! - [`dispenser`]: a pill dispenser: entities inside an aggregate, two aggregates changed as one, ids out of names, an
+//!   end.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -16,4 +18,5 @@
 )]
 
 pub mod cold_chain;
+pub mod dispenser;
 pub mod orders;

@@ -11,6 +11,7 @@ use evenkeel_apps::cold_chain::{
     Alarm, AlarmEvent, Fault, Limits, RaiseAlarm, Sensor, SensorEvent, Shipment, ShipmentEvent,
 };
 use evenkeel_core::{Aggregate, Log, Process, RamLog, Root, codec};
+use evenkeel_host_sim::kit;
 
 use ShipmentEvent::{
     Delivered, Dispatched, ExcursionEnded, ExcursionStarted, HandedOver, Logged, LoggedOutside, Missed,
@@ -54,28 +55,34 @@ fn hours_left_out_are_missed_and_an_hour_passes_once() {
 
 #[test]
 fn only_the_holder_hands_over_and_nothing_follows_the_delivery() {
-    let shipment: Shipment = given([DISPATCHED]);
-    assert_eq!(shipment.hand_over(11, 3, 4), Ok([HandedOver { hour: 11, to: 4 }]));
-    assert_eq!(shipment.hand_over(11, 4, 3), Err(shipment::Refused::NotTheHolder));
-    assert_eq!(shipment.hand_over(11, 3, 3), Err(shipment::Refused::SameHolder));
-    assert_eq!(shipment.dispatch(11, 3, Limits::default()), Err(shipment::Refused::AlreadyDispatched));
-    let delivered: Shipment = given([DISPATCHED, Delivered { hour: 10 }]);
-    assert_eq!(delivered.hand_over(11, 3, 4), Err(shipment::Refused::AlreadyDelivered));
-    assert_eq!(delivered.miss(11), Err(shipment::Refused::AlreadyDelivered));
-    assert_eq!(delivered.deliver(11).err(), Some(shipment::Refused::AlreadyDelivered));
-    assert_eq!(Shipment::default().miss(11), Err(shipment::Refused::NotDispatched));
+    use shipment::Refused;
+    let dispatched = || kit::given::<Shipment>([DISPATCHED]);
+    dispatched().when(|shipment| shipment.hand_over(11, 3, 4)).then([HandedOver { hour: 11, to: 4 }]);
+    dispatched().when(|shipment| shipment.hand_over(11, 4, 3)).then_refused(Refused::NotTheHolder);
+    dispatched().when(|shipment| shipment.hand_over(11, 3, 3)).then_refused(Refused::SameHolder);
+    dispatched().when(|shipment| shipment.dispatch(11, 3, Limits::default())).then_refused(Refused::AlreadyDispatched);
+    kit::given::<Shipment>([DISPATCHED, Delivered { hour: 10 }])
+        .when(|shipment| shipment.hand_over(11, 3, 4))
+        .then_refused(Refused::AlreadyDelivered)
+        .when(|shipment| shipment.miss(11))
+        .then_refused(Refused::AlreadyDelivered)
+        .when(|shipment| shipment.deliver(11))
+        .then_refused(Refused::AlreadyDelivered);
+    kit::given::<Shipment>([]).when(|shipment| shipment.miss(11)).then_refused(Refused::NotDispatched);
 }
 
 #[test]
 fn a_delivery_ends_a_running_excursion() {
-    let inside: Shipment = given([DISPATCHED]);
-    assert_eq!(inside.deliver(10).unwrap().collect::<Vec<_>>(), [Delivered { hour: 10 }]);
-    let outside: Shipment =
-        given([DISPATCHED, ExcursionStarted { hour: 10 }, LoggedOutside { hour: 10, temperature: 900, minutes: 0 }]);
-    assert_eq!(
-        outside.deliver(13).unwrap().collect::<Vec<_>>(),
-        [Missed { through: 12 }, ExcursionEnded { hour: 13, minutes: 180 }, Delivered { hour: 13 }]
-    );
+    kit::given::<Shipment>([DISPATCHED])
+        .when(|shipment| shipment.deliver(10))
+        .then([Delivered { hour: 10 }])
+        .through_a_snapshot();
+    let outside = [ExcursionStarted { hour: 10 }, LoggedOutside { hour: 10, temperature: 900, minutes: 0 }];
+    kit::given::<Shipment>([DISPATCHED].into_iter().chain(outside))
+        .when(|shipment| shipment.deliver(13))
+        .then([Missed { through: 12 }, ExcursionEnded { hour: 13, minutes: 180 }, Delivered { hour: 13 }])
+        .through_a_snapshot()
+        .then_state(|shipment| assert_eq!((shipment.excursions(), shipment.minutes_outside()), (1, 180)));
 }
 
 #[test]
@@ -118,11 +125,19 @@ fn stored_events_keep_their_bytes() {
 
 #[test]
 fn a_probe_is_installed_before_it_is_calibrated() {
-    assert_eq!(Sensor::default().install(7), Ok([SensorEvent::Installed { serial: 7 }]));
-    assert_eq!(Sensor::default().calibrate(-5), Err(sensor::Refused::NotInstalled));
-    let sensor: Sensor = given([SensorEvent::Installed { serial: 7 }, SensorEvent::Calibrated { offset: -5 }]);
-    assert_eq!(sensor.install(8), Err(sensor::Refused::AlreadyInstalled));
-    assert_eq!((sensor.serial(), sensor.corrected(505), sensor.corrected(i16::MIN)), (Some(7), 500, i16::MIN));
+    kit::given::<Sensor>([])
+        .when(|sensor| sensor.calibrate(-5))
+        .then_refused(sensor::Refused::NotInstalled)
+        .when(|sensor| sensor.install(7))
+        .then([SensorEvent::Installed { serial: 7 }])
+        .when(|sensor| sensor.calibrate(-5))
+        .then([SensorEvent::Calibrated { offset: -5 }])
+        .when(|sensor| sensor.install(8))
+        .then_refused(sensor::Refused::AlreadyInstalled)
+        .through_a_snapshot()
+        .then_state(|sensor| {
+            assert_eq!((sensor.serial(), sensor.corrected(505), sensor.corrected(i16::MIN)), (Some(7), 500, i16::MIN));
+        });
 }
 
 #[test]
