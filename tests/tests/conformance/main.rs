@@ -1,11 +1,15 @@
 //! The behaviour cases of `evenkeel-conformance` on each record manager there is.
 
-use evenkeel_collector::SqliteLog;
+mod careless;
+mod file;
+
 use evenkeel_conformance::{Durable, Home, LetsGo, PowerCuts};
 use evenkeel_core::{RamLog, Tracker};
 use evenkeel_flash_store::{FlashLog, Region, Retention};
 use evenkeel_host_sim::flash::{ChipProfile, SimFlash, TornWord};
 use evenkeel_tests::oracle::identity;
+
+use file::File;
 
 /// A log in memory.
 struct Ram;
@@ -89,29 +93,12 @@ mod ram {
     evenkeel_conformance::cases!(|| Ram);
 }
 
-/// A file.
-struct File(tempfile::TempDir);
-
-impl File {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-}
-
-impl Home for File {
-    type Manager = SqliteLog;
-
-    fn open(&mut self) -> Self::Manager {
-        SqliteLog::open(self.0.path().join("log.db")).unwrap()
-    }
-}
-
-impl Durable for File {}
-
 mod sqlite {
     use super::File;
 
     evenkeel_conformance::cases!(File::new);
+    evenkeel_conformance::power_cases!(File::new);
+    evenkeel_conformance::local_power_cases!(File::new);
 }
 
 /// The same cases on sealed records: nothing else is different for whoever uses the log.
