@@ -1,6 +1,5 @@
 //! The behaviour cases of `evenkeel-conformance` on each record manager there is.
 
-mod careless;
 mod file;
 
 use evenkeel_conformance::{Durable, Home, LetsGo, PowerCuts};
