@@ -70,7 +70,8 @@ pub fn message(panic: &(dyn std::any::Any + Send)) -> String {
 pub struct Findings {
     /// How many there are.
     pub count: u64,
-    sorts: Vec<String>,
+    /// What each sort says, and how many there are.
+    sorts: Vec<(String, u64)>,
 }
 
 impl Findings {
@@ -88,10 +89,19 @@ impl Findings {
     /// Adds a finding.
     pub fn add(&mut self, message: &str, replay: impl FnOnce() -> String) {
         self.count += 1;
-        let sort = message.replace(|c: char| c.is_ascii_digit(), "");
-        if !self.sorts.contains(&sort) && self.sorts.len() < 12 {
-            self.sorts.push(sort);
+        let sort: String = message.chars().filter(|c| !c.is_ascii_digit()).take(48).collect();
+        if let Some((_, count)) = self.sorts.iter_mut().find(|(known, _)| *known == sort) {
+            *count += 1;
+        } else if self.sorts.len() < 12 {
+            self.sorts.push((sort, 1));
             tell(&format!("{message}\n  {}", replay()));
+        }
+    }
+
+    /// Tells how many there are of each sort.
+    pub fn tell_sorts(&self) {
+        for (sort, count) in &self.sorts {
+            tell(&format!("  {count} times: {sort}"));
         }
     }
 

@@ -235,6 +235,7 @@ fn power_cut_everywhere() {
                         tally
                     });
                     told(one.name, &tally);
+                    tally.losses.tell_sorts();
                     if tally.losses.count > one.known {
                         worse.lock().unwrap_or_else(PoisonError::into_inner).push((one.name, tally.losses.count));
                     }

@@ -173,6 +173,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         if !self.fits(count(frame_len(entries)), padded) {
             let events = batch.events() > 0;
             self.next_sector(events, &mut room_to_read(batch, &mut small)).await?;
+            self.leave_the_reserve(batch, &mut small).await?;
             entries = self.entries_len(batch, false);
             if !self.fits(count(frame_len(entries)), padded) {
                 return Err(AppendError::TooLarge { bytes: count(frame_len(entries)), limit });
@@ -197,21 +198,26 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         batch: &mut Batch<'_>,
         small: &mut [u8],
     ) -> Result<(), AppendError<F::Error>> {
-        let region = self.medium.region;
+        let events = batch.events();
         let snapshots =
             (0..batch.len()).all(|index| matches!(batch.entry(index).map(|entry| entry.op), Some(Op::Snapshot { .. })));
-        if !self.is_reserve(batch.events() > 0) || snapshots {
+        if !self.is_reserve(events > 0) || snapshots {
             return Ok(());
         }
-        match self.let_go(&mut room_to_read(batch, small)).await? {
-            Hold::By(HeldBy::Tracker(_)) if batch.events() == 0 && self.newest.offset < region.sector >> 3 => Ok(()),
-            Hold::By(HeldBy::Tracker(held)) if batch.events() == 0 && self.releases(batch, held) => Ok(()),
-            Hold::By(held_by) => {
-                self.pressed = true;
-                Err(AppendError::Full { held_by })
-            }
-            Hold::Nothing => Ok(()),
-        }
+        let scratch = &mut room_to_read(batch, small);
+        let held_by = match self.let_go(scratch).await? {
+            Hold::Nothing => return Ok(()),
+            Hold::By(HeldBy::Tracker(held)) if events == 0 => match self.unreplaced(self.oldest.0, scratch).await? {
+                // Should power cuts use up what is left of the reserve, it is started anew: with nothing in it that stands
+                // nowhere else. So a move of a tracker goes there only if nothing is needed after it.
+                None if self.releases(batch, held) => return Ok(()),
+                None => HeldBy::Tracker(held),
+                Some(stream) => stream,
+            },
+            Hold::By(held_by) => held_by,
+        };
+        self.pressed = true;
+        Err(AppendError::Full { held_by })
     }
 
     /// Whether this batch moves the tracker behind all events of the oldest sector.
@@ -225,7 +231,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// Opens the next sector. Events leave one sector free for the snapshots that upkeep may need.
     async fn next_sector(&mut self, events: bool, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
         if let Hold::By(held_by) = self.prepare_next(scratch).await? {
-            let reserve = !self.newest.stored && self.oldest.0 < self.newest.sequence;
+            let reserve = !self.newest.stored && !self.newest.tracked && self.oldest.0 < self.newest.sequence;
             if !events && reserve && !self.restarted {
                 return self.start_anew(scratch).await;
             }
@@ -384,6 +390,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
                 Some(Op::Track { tracker, position, .. }) => {
                     let _ = self.trackers.set(tracker, position);
+                    self.newest.tracked = true;
                 }
                 _ => {}
             }

@@ -101,6 +101,8 @@ pub(crate) struct Newest {
     pub(crate) carried: u32,
     /// Whether any event has been stored in it that is not repeated from the sector before.
     pub(crate) stored: bool,
+    /// Whether any tracker has been moved in it.
+    pub(crate) tracked: bool,
     /// How many of the last of them were lost after they had been read: their positions stay empty.
     pub(crate) lost: u32,
     /// The sector before was given up after an unclean stop: how many sequence numbers before, and where it ends.
@@ -140,6 +142,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             carried: 0,
             lost: 0,
             stored: false,
+            tracked: false,
             left: None,
             slots: 0,
             digest: Digest::default(),

@@ -215,7 +215,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         (self.announced, self.overwritten) = (sequence, (Position(1), 0));
         let (mut digest, mut left, ring) = (Digest::default(), None, self.medium.region.sectors.saturating_sub(1));
         let mut frame = None;
-        let (mut slots, mut closed, mut carried, mut stored) = (0_u8, false, 0_u32, false);
+        let (mut slots, mut closed, mut carried, mut stored, mut tracked) = (0_u8, false, 0_u32, false, false);
         while let Some(step) = self.medium.step(&mut walk, ceiling, scratch).await.map_err(unmounted)? {
             if walk.last.map(|last| last.at) != frame {
                 frame = walk.last.map(|last| last.at);
@@ -231,6 +231,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
             match step.head {
                 Head::Track { tracker, position } => {
+                    tracked |= walk.last.is_some_and(|frame| frame.at != opened.frame.at);
                     if !self.trackers.set(tracker, position) {
                         return Err(MountError::TooManyTrackers);
                     }
@@ -269,7 +270,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.take_newest(&opened, &walk, sequence, slots, closed);
         self.left_at = None;
         self.newest.left = left;
-        (self.newest.carried, self.newest.stored) = (carried, stored);
+        (self.newest.carried, self.newest.stored, self.newest.tracked) = (carried, stored, tracked);
         self.newest.digest = digest;
         Ok(())
     }
@@ -286,6 +287,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             carried: 0,
             lost: 0,
             stored: false,
+            tracked: false,
             left: None,
             slots,
             digest: Digest::default(),

@@ -264,8 +264,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// Starts the newest sector anew, when it holds nothing but snapshots and what a header holds: its room was used
     /// up by power cuts, and there is no other sector.
     ///
-    /// Nothing is lost, as no history has been let go for these snapshots yet; but if power fails in between, moves
-    /// of trackers that only this sector knows of are forgotten.
+    /// Nothing is lost, as no history has been let go for these snapshots yet, and the trackers stand where the sector
+    /// before leaves them.
     pub(crate) async fn start_anew(&mut self, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
         let (sequence, sector, seed) = (self.newest.sequence, self.newest.sector, self.newest.seed);
         let mut opened = None;
@@ -357,6 +357,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             carried,
             lost: events.saturating_sub(carried),
             stored: false,
+            tracked: false,
             left: self.left_at.map(|frontier| (sequence.saturating_sub(self.newest.sequence), frontier)),
             slots: 0,
             digest,

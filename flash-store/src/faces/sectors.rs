@@ -325,10 +325,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             if self.newest.torn || self.newest.closed {
                 self.secure(scratch).await?;
             }
-            return Ok(match self.prepare_next(scratch).await? {
-                Hold::Nothing => Upkeep::Worked,
-                hold => self.upkeep_of(hold),
-            });
+            let hold = self.prepare_next(scratch).await?;
+            return self.upkeep_of(hold, scratch).await;
         }
         let region = self.medium.region;
         let left = region.sector.saturating_sub(self.newest.offset);
@@ -344,18 +342,23 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             self.open_next(scratch).await?;
             return Ok(Upkeep::Worked);
         }
-        Ok(match self.let_go(scratch).await? {
-            Hold::Nothing => Upkeep::Worked,
-            hold => self.upkeep_of(hold),
-        })
+        let hold = self.let_go(scratch).await?;
+        self.upkeep_of(hold, scratch).await
     }
 
-    fn upkeep_of(&self, hold: Hold) -> Upkeep {
-        match hold {
+    async fn upkeep_of(&mut self, hold: Hold, scratch: &mut Scratch<'_>) -> Result<Upkeep, AppendError<F::Error>> {
+        let hold = match hold {
+            // If the log is full, the snapshots first: in the reserve a tracker moves only when nothing is needed behind.
+            Hold::By(HeldBy::Tracker(_)) if self.pressed => {
+                self.unreplaced(self.oldest.0, scratch).await?.map_or(hold, Hold::By)
+            }
+            hold => hold,
+        };
+        Ok(match hold {
             Hold::Nothing => Upkeep::Worked,
             Hold::By(HeldBy::Stream(stream, kind)) => Upkeep::NeedsSnapshot { stream, kind },
             Hold::By(held_by) => Upkeep::Held(held_by),
-        }
+        })
     }
 }
 

@@ -214,7 +214,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             Some(last) if is_place(last.at) => {
                 self.medium.programmed_end(sector, frontier, region.sector, scratch).await?
             }
-            _ => self.medium.written_end(sector, frontier, region.sector, scratch).await?,
+            _ => {
+                let [ordinal, ..] = self.newest.events.to_le_bytes();
+                self.medium.begun_end(sector, frontier, ordinal, scratch).await?
+            }
         };
         let page = region.page.max(region.word);
         let behind = if seen > frontier { seen.saturating_add(region.word) } else { frontier };

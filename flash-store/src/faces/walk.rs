@@ -316,6 +316,33 @@ impl<F: NorFlash> Medium<F> {
         self.programmed_end(sector, seen.max(reach), end, scratch).await
     }
 
+    /// The same for the writer, who knows how many events come before: a frame that was begun at `at` tells that number
+    /// behind its length, so that a length of which not all bits were programmed yet is not gone by. Words are programmed
+    /// one after another: behind such a one, nothing was.
+    pub(crate) async fn begun_end(
+        &mut self,
+        sector: u32,
+        at: u32,
+        ordinal: u8,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<u32, ReadError<F::Error>> {
+        let mut reach = at;
+        if let Some(claim) = self.claim(sector, at, scratch).await? {
+            let limit = sector.saturating_add(self.region.sector);
+            let bytes = self.window(sector.saturating_add(claim.body), 1, limit, scratch).await?;
+            if bytes.first() == Some(&ordinal)
+                && self.entry(sector, claim.body.saturating_add(1), claim.end, scratch).await?.is_some()
+            {
+                reach = self.region.words(claim.end);
+            }
+        }
+        let seen = self.programmed_end(sector, at, reach.saturating_add(self.region.quiet()), scratch).await?;
+        if seen <= at {
+            return Ok(at);
+        }
+        self.programmed_end(sector, seen.max(reach), self.region.sector, scratch).await
+    }
+
     /// The second part of the sector's header, if it was written once more behind `at`.
     async fn opened_behind(
         &mut self,
