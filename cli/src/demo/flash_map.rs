@@ -207,18 +207,19 @@ fn entry(tag: u8, input: &mut ByteReader<'_>, kinds: &mut [u8; 0x60]) -> Option<
             Class::Tracker
         }
         OPEN => {
-            (0..4).try_for_each(|_| input.varint().map(drop))?;
+            (0..5).try_for_each(|_| input.varint().map(drop))?;
             Class::Header
         }
         RESUME | ERASE => {
             input.varint()?;
             Class::Tracker
         }
-        DIGEST => {
+        DIGEST => Class::Header,
+        LEFT => {
             input.varint()?;
             Class::Header
         }
-        LOST | LEFT => {
+        LOST => {
             (0..2).try_for_each(|_| input.varint().map(drop))?;
             Class::Header
         }

@@ -334,8 +334,8 @@ fn entry_info(entry: &EntryReport<'_>) -> EntryInfo {
             (info.entry, info.tracker, info.to) = ("track", Some(tracker.0), Some(position.0));
             None
         }
-        EntryKind::Open { base, .. } => {
-            (info.entry, info.to) = ("open", Some(base.0));
+        EntryKind::Open { base, back, .. } => {
+            (info.entry, info.to, info.back) = ("open", Some(base.0), Some(back));
             None
         }
         EntryKind::Resume { frontier } => {
@@ -354,12 +354,12 @@ fn entry_info(entry: &EntryReport<'_>) -> EntryInfo {
             (info.entry, info.first, info.count) = ("lost", Some(first.0), Some(count));
             None
         }
-        EntryKind::Digest { back } => {
-            (info.entry, info.back) = ("digest", Some(back));
+        EntryKind::Digest => {
+            info.entry = "digest";
             None
         }
-        EntryKind::Left { back, frontier } => {
-            (info.entry, info.back, info.frontier) = ("left", Some(back), Some(frontier));
+        EntryKind::Left { frontier } => {
+            (info.entry, info.frontier) = ("left", Some(frontier));
             None
         }
         _ => None,

@@ -43,6 +43,8 @@ pub struct FlashLog<F: NorFlash, const SLOTS: usize = 16, const TRACKERS: usize 
     pub(crate) announced: u32,
     /// The same without what the last frame says, which may not be there at the next mount.
     pub(crate) announced_before: u32,
+    /// The sequence number of a sector that is to be started anew: its erase has been begun.
+    pub(crate) restarting: Option<u32>,
     /// How many sectors in a row were set aside at most, as far as is known.
     pub(crate) aside: u32,
     /// Where the newest sector ends, if it was given up after an unclean stop.
@@ -105,8 +107,10 @@ pub(crate) struct Newest {
     pub(crate) tracked: bool,
     /// How many of the last of them were lost after they had been read: their positions stay empty.
     pub(crate) lost: u32,
-    /// The sector before was given up after an unclean stop: how many sequence numbers before, and where it ends.
-    pub(crate) left: Option<(u32, u32)>,
+    /// How many sequence numbers before it the sector stands that was the newest before; 0: there was none.
+    pub(crate) back: u32,
+    /// Where that one ends, if it was given up after an unclean stop.
+    pub(crate) left: Option<u32>,
     /// How many streams have been given a slot in it.
     pub(crate) slots: u8,
     /// Which streams are in it.
@@ -143,6 +147,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             lost: 0,
             stored: false,
             tracked: false,
+            back: 0,
             left: None,
             slots: 0,
             digest: Digest::default(),
@@ -164,6 +169,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             prepared: Prepared::No,
             announced: 0,
             announced_before: 0,
+            restarting: None,
             aside: 0,
             left_at: None,
             wear: 0,

@@ -53,6 +53,8 @@ pub(crate) struct Opened {
     pub(crate) frame: Frame,
     pub(crate) base: Position,
     pub(crate) genesis: u32,
+    /// How many sequence numbers before this one the sector stands that was the newest before.
+    pub(crate) back: u32,
     pub(crate) moment: Moment,
 }
 
@@ -69,7 +71,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// Mounts: finds the newest sector by binary search, and reads it through.
     pub(crate) async fn find_log(&mut self, scratch: &mut Scratch<'_>) -> Result<(), MountError<F::Error>> {
         self.state = State::Unknown;
-        self.medium.unreadable = None;
+        (self.medium.unreadable, self.restarting) = (None, None);
         self.check_region(scratch)?;
         let mut tried = 0_u32;
         loop {
@@ -97,13 +99,23 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         loop {
             rounds = rounds.saturating_add(1);
             self.read_newest(sequence, None, scratch).await?;
+            if self.restarting == Some(sequence) && self.newest.back > 0 {
+                // Its erase has been begun: nothing in it stands nowhere else.
+                sequence = sequence.saturating_sub(self.newest.back);
+                continue;
+            }
             if !self.reads_steadily(scratch).await.map_err(unmounted)? {
                 return Err(MountError::Foreign);
             }
             let newer = self.find_newer(scratch).await.map_err(unmounted)?;
             let found = match newer {
                 Some(newer) if rounds < ROUNDS => self.end_of_run(identity, newer, scratch).await.map_err(unmounted)?,
-                None if rounds > ROUNDS || self.ends_here(scratch).await.map_err(unmounted)? => break,
+                None if rounds > ROUNDS
+                    || self.restarting.is_some()
+                    || self.ends_here(scratch).await.map_err(unmounted)? =>
+                {
+                    break;
+                }
                 _ => {
                     rounds = ROUNDS;
                     self.find_newest_by_scan(scratch).await?.1
@@ -170,8 +182,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let Some(place) = open_place(&region, number) else { break };
             let Some(frame) = self.medium.frame(sector, seed, place, scratch).await? else { continue };
             let parsed = self.medium.entry(sector, frame.entries, frame.end, scratch).await?;
-            if let Some(Head::Open { base, genesis, moment }) = parsed.map(|parsed| parsed.head) {
-                found = Some(Opened { frame, base, genesis, moment });
+            if let Some(Head::Open { base, genesis, back, moment }) = parsed.map(|parsed| parsed.head) {
+                found = Some(Opened { frame, base, genesis, back, moment });
                 if self.goes_on(sector, seed, frame.next, scratch).await? {
                     break;
                 }
@@ -212,6 +224,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.streams.clear();
         self.streams.next_use();
         self.trackers.clear();
+        self.restarting = self.restarting.filter(|restarting| *restarting > sequence);
         (self.announced, self.overwritten) = (sequence, (Position(1), 0));
         let (mut digest, mut left, ring) = (Digest::default(), None, self.medium.region.sectors.saturating_sub(1));
         let mut frame = None;
@@ -254,13 +267,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     digest.add(named.stream);
                     self.note_snapshot(sequence, &named);
                 }
+                Head::Erase { ahead: 0 } => self.restarting = Some(sequence),
                 Head::Erase { ahead } => {
                     self.announced = self.announced.max(sequence.saturating_add(ahead.min(ring)));
                 }
-                Head::Left { back, frontier } => left = Some((back, frontier)),
+                Head::Left { frontier } => left = Some(frontier),
                 Head::Lost { first, count } => self.overwritten = (first, count),
-                Head::Digest { back } => self.aside = self.aside.max(back.saturating_sub(1).min(ring)),
-                Head::Open { .. } | Head::Resume { .. } | Head::Close => {}
+                Head::Open { back, .. } => self.aside = self.aside.max(back.saturating_sub(1).min(ring)),
+                Head::Digest | Head::Resume { .. } | Head::Close => {}
             }
         }
         if closed {
@@ -288,6 +302,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             lost: 0,
             stored: false,
             tracked: false,
+            back: opened.back,
             left: None,
             slots,
             digest: Digest::default(),

@@ -162,7 +162,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     // The events counted at mount no longer verify.
                     return Ok(Located::Gap { first: wanted, last });
                 }
-                let next = self.enter_sector(place.sequence.saturating_add(1), scratch).await?;
+                let next = self.first_opened_after(place.sequence, scratch).await?.sequence;
+                let next = self.enter_sector(next, scratch).await?;
                 if next.base > wanted {
                     let last = next.base.previous().min(last);
                     self.reader.place = Some(Resting::of(&next));

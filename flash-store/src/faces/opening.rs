@@ -33,8 +33,6 @@ struct Carried {
 #[derive(Debug, Clone, Copy)]
 struct Before {
     digest: Digest,
-    /// How many sequence numbers before.
-    back: u32,
     /// Where it ends, if it was given up.
     left_at: Option<u32>,
 }
@@ -84,9 +82,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let (carried, carried_len) = (carried.entries, carried.bytes);
         let mut bytes = [0; OPEN_STRIDE as usize];
         let base = self.base_with(carry);
-        let open = Head::Open { base, genesis: self.newest.genesis, moment: self.moment };
         let back = sequence.saturating_sub(self.newest.sequence);
-        let before = Before { digest: self.newest.digest, back, left_at: self.left_at };
+        let open = Head::Open { base, genesis: self.newest.genesis, back, moment: self.moment };
+        let before = Before { digest: self.newest.digest, left_at: self.left_at };
         let len = self.encode_opened(open, before, carried > 0, carried_len, &mut bytes);
         let head = bytes.get(4..len).unwrap_or_default();
         let total = head.len().saturating_add(carried_len);
@@ -118,12 +116,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let digest = digest.get(..digest_len).unwrap_or_default();
         let tracks = || self.trackers.iter().map(|(tracker, position)| Head::Track { tracker, position });
         let lost = || self.lost_still_asked_for().map(|(first, count)| Head::Lost { first, count });
-        let known = (!before.digest.is_empty()).then_some(Head::Digest { back: before.back });
-        let left = before.left_at.map(|frontier| Head::Left { back: before.back, frontier });
+        let known = (!before.digest.is_empty()).then_some(Head::Digest);
+        let left = before.left_at.map(|frontier| Head::Left { frontier });
         let heads = || core::iter::once(open).chain(tracks()).chain(lost()).chain(known).chain(left).enumerate();
         let last = heads().count().saturating_sub(1);
         let told = |index: usize, head: &Head| {
-            let payload = if matches!(head, Head::Digest { .. }) { digest.len() } else { 0 };
+            let payload = if matches!(head, Head::Digest) { digest.len() } else { 0 };
             ((index < last || goes_on).then_some(payload), payload)
         };
         let entries = heads().fold(carried_len, |sum, (index, head)| {
@@ -282,7 +280,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while let Some(parsed) = self.medium.entry(sector, entries, opened.frame.end, scratch).await? {
             let repeated = matches!(
                 parsed.head,
-                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Digest { .. } | Head::Left { .. }
+                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Digest | Head::Left { .. }
             );
             if !repeated {
                 break;
@@ -297,13 +295,15 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         let held = self.medium.held(from, from.saturating_add(len), scratch).unwrap_or_default();
         let carried = scratch.bytes().get(held).unwrap_or_default();
+        // Said in the sector itself: if its erase is cut off, all of it may read well once more, and not the next time.
+        self.announce(sequence).await?;
         let erases = self.wear.saturating_add(1);
         self.erase_as(sequence, erases).await.map_err(AppendError::Storage)?;
         let mut bytes = [0; OPEN_STRIDE as usize];
-        let open = Head::Open { base: self.newest.base, genesis: self.newest.genesis, moment: self.moment };
+        let Newest { base, genesis, back, left: left_at, .. } = self.newest;
+        let open = Head::Open { base, genesis, back, moment: self.moment };
         // Which streams the sector before holds is not told again: it is looked through where it matters.
-        let (back, left_at) = self.newest.left.unzip();
-        let before = Before { digest: Digest::default(), back: back.unwrap_or(0), left_at };
+        let before = Before { digest: Digest::default(), left_at };
         let head_len = self.encode_opened(open, before, !carried.is_empty(), carried.len(), &mut bytes);
         let head = bytes.get(4..head_len).unwrap_or_default();
         let place = open_place(&self.medium.region, 0).unwrap_or_default();
@@ -323,7 +323,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.newest.last = Some(Frame { at: place, entries: place, end, next, ordinal: 0, filling: 0 });
         self.newest.slots = 0;
         self.newest.torn = false;
-        (self.announced, self.wear, self.left_at) = (sequence, erases, None);
+        (self.announced, self.wear, self.left_at, self.restarting) = (sequence, erases, None, None);
         self.streams.clear();
         self.reader.forget();
         self.chase = None;
@@ -358,7 +358,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             lost: events.saturating_sub(carried),
             stored: false,
             tracked: false,
-            left: self.left_at.map(|frontier| (sequence.saturating_sub(self.newest.sequence), frontier)),
+            back: sequence.saturating_sub(self.newest.sequence),
+            left: self.left_at,
             slots: 0,
             digest,
             in_last: 0,
@@ -367,6 +368,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             last: Some(frame),
         };
         (self.next, self.prepared, self.announced) = (sequence.saturating_add(1), Prepared::No, sequence);
+        self.restarting = None;
         if self.left_at.take().is_some() {
             // Whoever was reading the sector before does not know yet that it ends there.
             self.reader.forget();

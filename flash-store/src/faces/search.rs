@@ -115,6 +115,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while sequence < said.min(most) {
             sequence = sequence.saturating_add(1);
             match self.probe(region.index_of(sequence), Some((self.identity, sequence)), scratch).await? {
+                // The one that is to be started anew is there no more.
+                Probe::Opened(..) if self.restarting == Some(sequence) => {}
                 Probe::Opened(identity, found) if identity == self.identity && found == sequence => {
                     newer = Some(sequence);
                 }
@@ -254,15 +256,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let sectors = self.medium.region.sectors;
         // A sector that is to be erased was let go before.
         let next = self.announced.max(newest);
-        let mut oldest = genesis.max(next.saturating_sub(sectors.saturating_sub(1)));
-        while oldest < newest {
-            if let Some(opened) = self.opened(self.identity, oldest, scratch).await? {
-                self.oldest = (oldest, opened.base);
-                return Ok(());
+        let oldest = genesis.max(next.saturating_sub(sectors.saturating_sub(1)));
+        self.oldest = match oldest.checked_sub(1).filter(|_| oldest < newest) {
+            Some(before) => {
+                let first = self.first_opened_after(before, scratch).await?;
+                (first.sequence, first.base)
             }
-            oldest = oldest.saturating_add(1);
-        }
-        self.oldest = (newest, base);
+            None => (newest, base),
+        };
         Ok(())
     }
 

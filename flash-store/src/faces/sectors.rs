@@ -24,6 +24,18 @@ pub(crate) enum Hold {
     By(HeldBy),
 }
 
+/// The sector opened after another one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Next {
+    pub(crate) sequence: u32,
+    /// The sequence number of the sector that was the newest before it.
+    before: u32,
+    /// The position of its first event.
+    pub(crate) base: Position,
+    /// Where the sector before it ends, if that was given up.
+    pub(crate) left: Option<u32>,
+}
+
 #[face]
 impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
     /// Erases the sector for this sequence number and writes the first part of its header.
@@ -163,7 +175,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// Says in the newest sector that another one is going to be erased, and what is lost by it, if there is room.
     ///
     /// So the next mount knows that it may not have been erased in full, and what was in it is not shown any more.
-    async fn announce(&mut self, next: u32) -> Result<(), AppendError<F::Error>> {
+    pub(crate) async fn announce(&mut self, next: u32) -> Result<(), AppendError<F::Error>> {
         let Some((erase, lost, entries)) = self.announcement(next) else { return Ok(()) };
         let mut bytes = [0xFF; ANNOUNCEMENT_BYTES];
         let [ordinal, ..] = self.newest.events.to_le_bytes();
@@ -224,7 +236,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             return Ok(Hold::By(HeldBy::Policy));
         }
         let next = self.first_opened_after(sequence, scratch).await?;
-        let last = next.1.previous();
+        let last = next.base.previous();
         self.oldest_last = last;
         let behind = |trackers: &'static [Tracker]| {
             trackers
@@ -252,44 +264,66 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let from = if count > 0 && first > seen { first } else { seen.next().max(base) };
             self.overwritten = (from, last.next().since(from));
         }
-        self.oldest = (next.0, next.1);
+        self.oldest = (next.sequence, next.base);
         self.pressed = false;
         self.restarted = false;
         Ok(Hold::Nothing)
     }
 
-    /// The first sector after this one whose header can be read, with the position of its first event, and where this
-    /// sector ends, if it was given up.
+    /// The sector that was opened after this one, as far as headers can be read.
+    ///
+    /// A header whose writing was cut off may read well today although its sector was set aside: the sector that was
+    /// opened next tells, by which one was the newest before it.
     pub(crate) async fn first_opened_after(
         &mut self,
         sequence: u32,
         scratch: &mut Scratch<'_>,
-    ) -> Result<(u32, Position, Option<u32>), ReadError<F::Error>> {
+    ) -> Result<Next, ReadError<F::Error>> {
+        let mut next = self.next_with_header(sequence, scratch).await?;
+        while next.sequence < self.newest.sequence {
+            let after = self.next_with_header(next.sequence, scratch).await?;
+            if after.before >= next.sequence {
+                break;
+            }
+            next = after;
+        }
+        if next.before != sequence {
+            next.left = None; // it is another one that was given up
+        }
+        Ok(next)
+    }
+
+    /// The first sector after this one whose header can be read.
+    async fn next_with_header(
+        &mut self,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Next, ReadError<F::Error>> {
         let mut next = sequence.saturating_add(1);
         while next < self.newest.sequence {
             if let Some(opened) = self.opened(self.identity, next, scratch).await? {
                 let left = self.left_of(next, &opened, scratch).await?;
-                return Ok((next, opened.base, end_told(sequence, next, left)));
+                return Ok(Next { sequence: next, before: next.saturating_sub(opened.back), base: opened.base, left });
             }
             next = next.saturating_add(1);
         }
-        let Newest { sequence: next, base, left, .. } = self.newest;
-        Ok((next, base, end_told(sequence, next, left)))
+        let Newest { sequence, base, back, left, .. } = self.newest;
+        Ok(Next { sequence, before: sequence.saturating_sub(back), base, left })
     }
 
-    /// Which sector before was given up, and where, as the header of this one tells.
+    /// Where the sector before was given up, as the header of this one tells.
     async fn left_of(
         &mut self,
         sequence: u32,
         opened: &Opened,
         scratch: &mut Scratch<'_>,
-    ) -> Result<Option<(u32, u32)>, ReadError<F::Error>> {
+    ) -> Result<Option<u32>, ReadError<F::Error>> {
         let sector = self.medium.region.sector_at(sequence);
         let mut at = opened.frame.entries;
         while let Some(parsed) = self.medium.entry(sector, at, opened.frame.end, scratch).await? {
             match parsed.head {
-                Head::Left { back, frontier } => return Ok(Some((back, frontier))),
-                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Digest { .. } => {}
+                Head::Left { frontier } => return Ok(Some(frontier)),
+                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Digest => {}
                 _ => break,
             }
             at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
@@ -360,9 +394,4 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             Hold::By(held_by) => Upkeep::Held(held_by),
         })
     }
-}
-
-/// Where the sector `sequence` ends, if the one opened after it tells that it was given up.
-fn end_told(sequence: u32, next: u32, left: Option<(u32, u32)>) -> Option<u32> {
-    left.filter(|(back, _)| next.checked_sub(*back) == Some(sequence)).map(|(_, frontier)| frontier)
 }

@@ -159,9 +159,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<Walk, ReadError<F::Error>> {
         let mut walk = self.walk(sequence, opened.frame.at);
         if sequence < self.newest.sequence {
-            let (_, next, end) = self.first_opened_after(sequence, scratch).await?;
-            walk.end = end.unwrap_or(u32::MAX);
-            walk.events = u32::try_from(next.since(opened.base)).unwrap_or(u32::MAX);
+            let next = self.first_opened_after(sequence, scratch).await?;
+            walk.end = next.left.unwrap_or(u32::MAX);
+            walk.events = u32::try_from(next.base.since(opened.base)).unwrap_or(u32::MAX);
         }
         Ok(walk)
     }
@@ -174,7 +174,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         stream: StreamId,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<(u32, bool)>, ReadError<F::Error>> {
-        let Some(Opened { mut frame, .. }) = self.opened(self.identity, sequence, scratch).await? else {
+        let Some(Opened { mut frame, back, .. }) = self.opened(self.identity, sequence, scratch).await? else {
             return Ok(None);
         };
         let Walk { sector, seed, .. } = self.walk(sequence, frame.at);
@@ -189,7 +189,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
             let start = at.saturating_add(parsed.head_len);
             at = start.saturating_add(parsed.payload_len);
-            let Head::Digest { back } = parsed.head else { continue };
+            let Head::Digest = parsed.head else { continue };
             let held = self.medium.held(sector.saturating_add(start), sector.saturating_add(at), scratch);
             let digest = Digest::read(held.and_then(|held| scratch.bytes().get(held)).unwrap_or_default());
             let before = sequence.checked_sub(back).filter(|before| *before < sequence);
@@ -486,10 +486,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     return Ok(Some(Chased { follow, position, sector, at, len }));
                 }
                 None if chase.sequence >= last => return Ok(None),
-                None => match self.chase_in(stream, chase.sequence.saturating_add(1), scratch).await? {
-                    Some(next) => chase = next,
-                    None => return Ok(None),
-                },
+                None => {
+                    let next = self.first_opened_after(chase.sequence, scratch).await?.sequence;
+                    match self.chase_in(stream, next, scratch).await? {
+                        Some(next) => chase = next,
+                        None => return Ok(None),
+                    }
+                }
             }
         }
     }

@@ -14,13 +14,13 @@
 //! | 0x64 + f | event of a stream without slot | identity | event |
 //! | 0x68 + f | snapshot | identity | state |
 //! | 0x6C | tracker | tracker u8, position varint | |
-//! | 0x6D | OPEN: the second part of the sector's header | base varint, genesis varint, boot varint, tick varint | |
+//! | 0x6D | OPEN: the second part of the sector's header | base, genesis, back, boot, tick: varints | |
 //! | 0x6E | RESUME: goes on after an unclean stop | frontier varint | |
 //! | 0x6F | CLOSE: a clean stop | | |
 //! | 0x70 | ERASE: a sector is going to be erased | ahead varint | |
 //! | 0x71 | LOST: events overwritten that were still asked for | first varint, count varint | |
-//! | 0x73 | LEFT: the sector before was given up | back varint, frontier varint | |
-//! | 0x72 | DIGEST of the streams of the sector before | back varint | Bloom filter of 1, 2, 4 or 8 bytes |
+//! | 0x72 | DIGEST of the streams of the sector before | | Bloom filter of 1, 2, 4 or 8 bytes |
+//! | 0x73 | LEFT: the sector before was given up | frontier varint | |
 //! | 0x74 | LOCAL: the event whose entry follows, with a tag of its own, has no position | | |
 //!
 //! `identity = kind u8, schema u8 (if f has bit 0; else 0), stream varint, version varint, back varint (if f has bit 1;
@@ -90,6 +90,8 @@ pub(crate) enum Head {
     Open {
         base: Position,
         genesis: u32,
+        /// How many sequence numbers before this one the sector stands that was the newest before; 0: there was none.
+        back: u32,
         moment: Moment,
     },
     Resume {
@@ -105,14 +107,10 @@ pub(crate) enum Head {
         first: Position,
         count: u64,
     },
-    /// A Bloom filter of the streams of the sector that was the newest before this one, so many before it.
-    Digest {
-        back: u32,
-    },
-    /// The sector that was the newest before this one, so many before it, was given up after an unclean stop: it ends
-    /// at this frontier.
+    /// A Bloom filter of the streams of the sector that was the newest before this one.
+    Digest,
+    /// The sector that was the newest before this one was given up after an unclean stop: it ends at this frontier.
     Left {
-        back: u32,
         frontier: u32,
     },
 }
@@ -134,7 +132,7 @@ impl Head {
     }
 
     fn has_payload(&self) -> bool {
-        self.is_event() || matches!(self, Self::Snapshot { .. } | Self::Digest { .. })
+        self.is_event() || matches!(self, Self::Snapshot { .. } | Self::Digest)
     }
 
     /// How many bytes [`write`](Self::write) takes.
@@ -144,17 +142,15 @@ impl Head {
             Self::Introduction { named, .. } => named.len().saturating_add(1),
             Self::Inline { named } | Self::Snapshot { named } => named.len(),
             Self::Track { position, .. } => varint_len(position.0).saturating_add(1),
-            Self::Open { base, genesis, moment } => [base.0, u64::from(*genesis), u64::from(moment.boot), moment.tick]
-                .iter()
-                .fold(0_usize, |sum, number| sum.saturating_add(varint_len(*number))),
-            Self::Resume { frontier } => varint_len(u64::from(*frontier)),
+            Self::Open { base, genesis, back, moment } => {
+                [base.0, u64::from(*genesis), u64::from(*back), u64::from(moment.boot), moment.tick]
+                    .iter()
+                    .fold(0_usize, |sum, number| sum.saturating_add(varint_len(*number)))
+            }
+            Self::Resume { frontier } | Self::Left { frontier } => varint_len(u64::from(*frontier)),
             Self::Erase { ahead } => varint_len(u64::from(*ahead)),
             Self::Lost { first, count } => varint_len(first.0).saturating_add(varint_len(*count)),
-            Self::Digest { back } => varint_len(u64::from(*back)),
-            Self::Left { back, frontier } => {
-                varint_len(u64::from(*back)).saturating_add(varint_len(u64::from(*frontier)))
-            }
-            Self::Close => 0,
+            Self::Digest | Self::Close => 0,
         };
         let length = match more {
             Some(payload) if self.has_payload() => varint_len(payload as u64),
@@ -197,10 +193,11 @@ impl Head {
                 out.slice(&[TRACK | flag, tracker.0])?;
                 out.varint(position.0)?;
             }
-            Self::Open { base, genesis, moment } => {
+            Self::Open { base, genesis, back, moment } => {
                 out.u8(OPEN | flag)?;
                 out.varint(base.0)?;
                 out.varint(u64::from(*genesis))?;
+                out.varint(u64::from(*back))?;
                 out.varint(u64::from(moment.boot))?;
                 out.varint(moment.tick)?;
             }
@@ -218,13 +215,9 @@ impl Head {
                 out.varint(first.0)?;
                 out.varint(*count)?;
             }
-            Self::Digest { back } => {
-                out.u8(DIGEST | flag)?;
-                out.varint(u64::from(*back))?;
-            }
-            Self::Left { back, frontier } => {
+            Self::Digest => out.u8(DIGEST | flag)?,
+            Self::Left { frontier } => {
                 out.u8(LEFT | flag)?;
-                out.varint(u64::from(*back))?;
                 out.varint(u64::from(*frontier))?;
             }
         }
@@ -253,17 +246,15 @@ impl Head {
             OPEN => Self::Open {
                 base: Position(input.varint()?),
                 genesis: u32::try_from(input.varint()?).ok()?,
+                back: u32::try_from(input.varint()?).ok()?,
                 moment: Moment { boot: u32::try_from(input.varint()?).ok()?, tick: input.varint()? },
             },
             RESUME => Self::Resume { frontier: u32::try_from(input.varint()?).ok()? },
             CLOSE => Self::Close,
             ERASE => Self::Erase { ahead: u32::try_from(input.varint()?).ok()? },
             LOST => Self::Lost { first: Position(input.varint()?), count: input.varint()? },
-            LEFT => Self::Left {
-                back: u32::try_from(input.varint()?).ok()?,
-                frontier: u32::try_from(input.varint()?).ok()?,
-            },
-            DIGEST => Self::Digest { back: u32::try_from(input.varint()?).ok()? },
+            LEFT => Self::Left { frontier: u32::try_from(input.varint()?).ok()? },
+            DIGEST => Self::Digest,
             _ => return None,
         };
         if local && !head.is_event() {
@@ -339,10 +330,15 @@ mod tests {
             Head::Snapshot { named: Named { schema: 0, back: 0, ..named } },
             Head::Erase { ahead: 4096 },
             Head::Lost { first: Position(u64::MAX), count: u64::MAX },
-            Head::Digest { back: 2 },
-            Head::Left { back: 1, frontier: 131_072 },
+            Head::Digest,
+            Head::Left { frontier: 131_072 },
             Head::Track { tracker: Tracker(255), position: Position(u64::MAX) },
-            Head::Open { base: Position(1), genesis: 64, moment: Moment { boot: u32::MAX, tick: u64::MAX } },
+            Head::Open {
+                base: Position(1),
+                genesis: 64,
+                back: 4096,
+                moment: Moment { boot: u32::MAX, tick: u64::MAX },
+            },
             Head::Resume { frontier: 131_072 },
             Head::Close,
         ]

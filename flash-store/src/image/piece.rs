@@ -113,6 +113,8 @@ pub enum EntryKind {
         base: Position,
         /// The sequence number of the first sector of this life.
         genesis: u32,
+        /// How many sequence numbers before this one the sector stands that was the newest before; 0: there was none.
+        back: u32,
         /// When the sector was opened.
         moment: Moment,
     },
@@ -135,15 +137,10 @@ pub enum EntryKind {
         /// How many there are.
         count: u64,
     },
-    /// A Bloom filter of the streams of an earlier sector.
-    Digest {
-        /// How many sectors before this one.
-        back: u32,
-    },
-    /// The sector before was given up after an unclean stop.
+    /// A Bloom filter of the streams of the sector that was the newest before.
+    Digest,
+    /// The sector that was the newest before was given up after an unclean stop.
     Left {
-        /// How many sectors before this one.
-        back: u32,
         /// Where in that sector it ends.
         frontier: u32,
     },

@@ -169,13 +169,15 @@ impl<'s, 'a> Pieces<'s, 'a> {
             }
             Head::Snapshot { named } => EntryKind::Snapshot { stream: named_stream(named) },
             Head::Track { tracker, position } => EntryKind::Track { tracker: *tracker, position: *position },
-            Head::Open { base, genesis, moment } => EntryKind::Open { base: *base, genesis: *genesis, moment: *moment },
+            Head::Open { base, genesis, back, moment } => {
+                EntryKind::Open { base: *base, genesis: *genesis, back: *back, moment: *moment }
+            }
             Head::Resume { frontier } => EntryKind::Resume { frontier: *frontier },
             Head::Close => EntryKind::Close,
             Head::Erase { ahead } => EntryKind::Erase { ahead: *ahead },
             Head::Lost { first, count } => EntryKind::Lost { first: *first, count: *count },
-            Head::Digest { back } => EntryKind::Digest { back: *back },
-            Head::Left { back, frontier } => EntryKind::Left { back: *back, frontier: *frontier },
+            Head::Digest => EntryKind::Digest,
+            Head::Left { frontier } => EntryKind::Left { frontier: *frontier },
         }
     }
 
