@@ -181,21 +181,29 @@ impl Region {
         align_up(bytes, self.word)
     }
 
-    /// How far behind the frontier a new start goes, at least: a page, four words, 16 bytes. What was being written there
-    /// when power failed, and does not show, is less than that: a word or page, or a checksum that looks erased.
+    /// How far behind the frontier a new start goes, at least: four words, 16 bytes. What was being written there when power
+    /// failed, and does not show, is less than that, or in the same page: a word, or a checksum that looks erased.
     pub(crate) const fn leap(&self) -> u32 {
-        let words = if self.word < 4 { 16 } else { self.word << 2 };
-        if words > self.page { words } else { self.page }
+        if self.word < 4 { 16 } else { self.word << 2 }
+    }
+
+    /// New starts stand behind multiples of this, a page at least: so that those behind one frontier stand at one place,
+    /// whatever of what was being written there shows today.
+    pub(crate) const fn grid(&self) -> u32 {
+        if self.leap() > self.page { self.leap() } else { self.page }
     }
 
     /// So many erased bytes are the end of a sector's frames: more than a new start can be behind what shows, if a page
     /// of that, or the mark of another start in between, has come to read as erased.
     pub(crate) const fn quiet(&self) -> u32 {
-        let pages = self.page.saturating_mul(3);
         // A large word may hold all that shows of a long frame.
         let hidden = if self.word < 8 { 8 } else { 256 };
-        let leaps = self.leap() << 1;
-        leaps.saturating_add(pages).saturating_add(self.word << 3).saturating_add(hidden)
+        let starts = self.grid() << 1;
+        self.leap()
+            .saturating_add(starts)
+            .saturating_add(self.page)
+            .saturating_add(self.word << 3)
+            .saturating_add(hidden)
     }
 
     /// How many bytes the marks of a new start take.

@@ -231,8 +231,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// Opens the next sector. Events leave one sector free for the snapshots that upkeep may need.
     async fn next_sector(&mut self, events: bool, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
         if let Hold::By(held_by) = self.prepare_next(scratch).await? {
-            let reserve = !self.newest.stored && !self.newest.tracked && self.oldest.0 < self.newest.sequence;
-            if !events && reserve && !self.restarted {
+            if !events && self.is_spare_reserve() && !self.restarted {
                 return self.start_anew(scratch).await;
             }
             self.pressed = true;

@@ -219,7 +219,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<(), MountError<F::Error>> {
         self.wear = self.erases_of(sequence, scratch).await.map_err(unmounted)?.unwrap_or(self.wear);
         let opened = self.opened(self.identity, sequence, scratch).await.map_err(unmounted)?;
-        let Some(opened) = opened else { return Err(MountError::Foreign) };
+        let Some(opened) = opened else {
+            // It was there just now: it was being written or erased, and nothing in it stands nowhere else.
+            self.restarting = Some(sequence);
+            return Err(MountError::Foreign);
+        };
         let mut walk = self.walk(sequence, opened.frame.at);
         self.streams.clear();
         self.streams.next_use();

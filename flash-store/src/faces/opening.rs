@@ -391,7 +391,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let sector = self.medium.region.sector_at(sequence);
         let (first, end) = (open_place(&self.medium.region, 0).unwrap_or_default(), self.medium.region.sector);
         let seen = self.medium.programmed_end(sector, first, end, scratch).await?;
-        let tried = seen.saturating_add(self.medium.region.word);
+        let mut tried = seen.saturating_add(self.medium.region.word);
+        for number in 0..OPEN_PLACES {
+            // What was begun there may end in bytes that look erased.
+            let Some(place) = open_place(&self.medium.region, number).filter(|place| *place < seen) else { break };
+            tried = tried.max(self.medium.started_end(sector, place, scratch).await?);
+        }
         for number in 1..OPEN_PLACES {
             let start =
                 open_place(&self.medium.region, number).and_then(|place| place.checked_sub(self.medium.region.marks()));

@@ -55,7 +55,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             _ => None,
         };
         let Some((identity, sequence)) = header.or(expected) else { return Ok(Probe::None(found)) };
-        let opened = self.opened(identity, sequence, scratch).await?;
+        let opened = match self.restarting == Some(sequence) {
+            true => None,
+            false => self.opened(identity, sequence, scratch).await?,
+        };
         Ok(match (opened, header) {
             (Some(_), _) => Probe::Opened(identity, sequence),
             (None, Some(_)) => Probe::Prepared(identity, sequence),

@@ -344,6 +344,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         used.saturating_add(kept) > self.medium.region.sectors
     }
 
+    /// Whether the newest sector is the last of the reserve, and holds nothing that stands nowhere else.
+    pub(crate) fn is_spare_reserve(&self) -> bool {
+        let Newest { stored, tracked, sequence, .. } = self.newest;
+        self.prepared == Prepared::No && !stored && !tracked && self.oldest.0 < sequence && self.is_reserve(false)
+    }
+
     /// How many sectors are kept: one, and where there are enough one more, should power cuts use that up.
     fn reserve(&self) -> u32 {
         if self.medium.region.sectors < 8 { 1 } else { 2 }

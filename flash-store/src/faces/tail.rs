@@ -102,6 +102,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             self.newest.torn = false;
             return Ok(None);
         }
+        if self.is_spare_reserve() && matches!(self.let_go(scratch).await?, Hold::By(_)) {
+            // Starting it anew may be what was cut off: then its words read well, or erased, today only.
+            self.start_anew(scratch).await?;
+            return Ok(None);
+        }
         let counted = self.newest.next();
         let mut last = None;
         for _ in 0..TRIES {
@@ -209,19 +214,24 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
         }
         let is_place = |at: u32| (0..OPEN_PLACES).any(|number| open_place(&region, number) == Some(at));
-        let seen = match self.newest.last {
+        let [ordinal, ..] = self.newest.events.to_le_bytes();
+        let mut seen = self.medium.begun_end(sector, frontier, ordinal, scratch).await?;
+        if self.newest.last.is_some_and(|last| is_place(last.at)) {
             // Where the header is written once more is further off.
-            Some(last) if is_place(last.at) => {
-                self.medium.programmed_end(sector, frontier, region.sector, scratch).await?
+            seen = seen.max(self.medium.programmed_end(sector, frontier, region.sector, scratch).await?);
+            for number in 1..OPEN_PLACES {
+                let Some(place) = open_place(&region, number).filter(|place| *place < seen) else { break };
+                seen = seen.max(self.medium.started_end(sector, place, scratch).await?);
             }
-            _ => {
-                let [ordinal, ..] = self.newest.events.to_le_bytes();
-                self.medium.begun_end(sector, frontier, ordinal, scratch).await?
-            }
-        };
-        let page = region.page.max(region.word);
+        }
+        let mut start = align_up(frontier.saturating_add(1), region.grid());
+        while start < seen {
+            let place = start.saturating_add(region.marks());
+            seen = seen.max(self.medium.started_end(sector, place, scratch).await?);
+            start = start.saturating_add(region.grid());
+        }
         let behind = if seen > frontier { seen.saturating_add(region.word) } else { frontier };
-        let start = align_up(behind.saturating_add(region.leap()), page);
+        let start = align_up(behind.max(frontier.saturating_add(region.leap())), region.grid());
         Ok((seen > frontier, start.saturating_add(region.marks())))
     }
 

@@ -343,6 +343,22 @@ impl<F: NorFlash> Medium<F> {
         self.programmed_end(sector, seen.max(reach), self.region.sector, scratch).await
     }
 
+    /// The end of what was begun at a place where a new start may stand, as its length tells; it may end in bytes that look
+    /// erased. The place itself if no start shows there.
+    pub(crate) async fn started_end(
+        &mut self,
+        sector: u32,
+        at: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<u32, ReadError<F::Error>> {
+        let Some(claim) = self.claim(sector, at, scratch).await? else { return Ok(at) };
+        let parsed = self.entry(sector, claim.body.saturating_add(1), claim.end, scratch).await?;
+        Ok(match parsed.map(|parsed| parsed.head) {
+            Some(Head::Resume { .. } | Head::Open { .. }) => self.region.words(claim.end),
+            _ => at,
+        })
+    }
+
     /// The second part of the sector's header, if it was written once more behind `at`.
     async fn opened_behind(
         &mut self,
@@ -387,8 +403,8 @@ impl<F: NorFlash> Medium<F> {
         end: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<(Frame, u32)>, ReadError<F::Error>> {
-        let page = self.region.page.max(self.region.word);
-        let mut place = align_up(at.saturating_add(1), page);
+        let grid = self.region.grid();
+        let mut place = align_up(at.saturating_add(1), grid);
         while place < end {
             let resumed = place.saturating_add(self.region.marks());
             if let Some(claim) = self.claim(walk.sector, resumed, scratch).await? {
@@ -399,7 +415,7 @@ impl<F: NorFlash> Medium<F> {
                     }
                 }
             }
-            place = place.saturating_add(page);
+            place = place.saturating_add(grid);
         }
         Ok(None)
     }
