@@ -232,7 +232,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     async fn next_sector(&mut self, events: bool, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
         if let Hold::By(held_by) = self.prepare_next(scratch).await? {
             if !events && self.is_spare_reserve() && !self.restarted {
-                return self.start_anew(scratch).await;
+                self.start_anew(scratch).await?;
+                return if self.newest.torn { Err(AppendError::Full { held_by }) } else { Ok(()) };
             }
             self.pressed = true;
             return Err(AppendError::Full { held_by });

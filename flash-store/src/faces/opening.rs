@@ -274,7 +274,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 break;
             }
         }
-        let Some(opened) = opened else { return Err(AppendError::Full { held_by: HeldBy::Wear }) };
+        // Starting it anew was cut off: the sector before is the newest.
+        let Some(opened) = opened else { return Ok(self.mount_again(scratch).await?) };
         // What the header carries over from the sector before is kept in the buffer meanwhile.
         let mut entries = opened.frame.entries;
         while let Some(parsed) = self.medium.entry(sector, entries, opened.frame.end, scratch).await? {

@@ -19,7 +19,7 @@ use evenkeel_core::bytes::ByteWriter;
 use evenkeel_core::error::{AppendError, ReadError};
 use evenkeel_core::scratch::Scratch;
 
-use super::flash_log::{FlashLog, Prepared, State};
+use super::flash_log::{FlashLog, Newest, Prepared, State};
 use super::mount::{OPEN_PLACES, open_place};
 use super::pour::Pour;
 use super::sectors::Hold;
@@ -46,6 +46,8 @@ pub(crate) struct Repeated {
     pub(crate) has_events: bool,
     /// The position of the first of them; of the event to come if there are none.
     pub(crate) first: Position,
+    /// What it resumes from itself: as it may not read well any more, what stands behind that must stay given up.
+    frontier: Option<u32>,
     /// It begins with the second part of the sector's header.
     opens: bool,
     /// The streams of all its events are known, so that it can be repeated in another sector.
@@ -66,18 +68,30 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// As long as nothing was appended since an unclean stop, the header of the newest sector may be what was being
     /// written: if it cannot be read any more, the sector before is the newest.
     async fn keep_newest(&mut self, scratch: &mut Scratch<'_>) -> Result<(), ReadError<F::Error>> {
-        let Some(last) = self.newest.last.filter(|_| self.newest.torn && !self.newest.stored) else {
+        let Newest { sequence, torn, stored, tracked, .. } = self.newest;
+        let Some(last) = self.newest.last.filter(|_| torn && !stored) else {
             return Ok(());
         };
         let opens = (0..OPEN_PLACES).any(|number| open_place(&self.medium.region, number) == Some(last.at));
         scratch.bytes_mut(); // read it anew
-        if opens && self.read_again(last, scratch).await?.is_none() {
-            self.lose_last(self.newest.next(), scratch).await?;
+        if opens {
+            if self.read_again(last, scratch).await?.is_none() {
+                self.lose_last(self.newest.next(), scratch).await?;
+            }
+        } else if !tracked && self.newest.back > 0 {
+            // Or the sector was being erased, to be started anew: then all of it may have read well at the mount.
+            for _ in 0..TRIES {
+                if self.opened(self.identity, sequence, scratch).await?.is_some() {
+                    return Ok(());
+                }
+                scratch.bytes_mut(); // read it anew
+            }
+            return self.mount_again(scratch).await;
         }
         Ok(())
     }
 
-    async fn mount_again(&mut self, scratch: &mut Scratch<'_>) -> Result<(), ReadError<F::Error>> {
+    pub(crate) async fn mount_again(&mut self, scratch: &mut Scratch<'_>) -> Result<(), ReadError<F::Error>> {
         match self.find_log(scratch).await {
             Ok(()) => Ok(()),
             Err(MountError::Storage(error)) => {
@@ -105,7 +119,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         if self.is_spare_reserve() && matches!(self.let_go(scratch).await?, Hold::By(_)) {
             // Starting it anew may be what was cut off: then its words read well, or erased, today only.
             self.start_anew(scratch).await?;
-            return Ok(None);
+            if !self.newest.torn {
+                return Ok(None);
+            }
         }
         let counted = self.newest.next();
         let mut last = None;
@@ -134,6 +150,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     None if !self.newest.stored && self.oldest.0 < self.newest.sequence => {
                         // No place is left for another header, and nothing but the header is in this sector.
                         self.start_anew(scratch).await?;
+                        if self.newest.torn {
+                            continue;
+                        }
                         return Ok(None);
                     }
                     written => written,
@@ -160,7 +179,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         };
         self.newest.torn = false;
         // What is written there beyond does not count, even if it verifies later.
-        self.left_at = self.left_at.or(Some(self.newest.offset));
+        let frontier = last.and_then(|last| last.frontier).unwrap_or(self.newest.offset);
+        self.left_at = self.left_at.or(Some(frontier));
         self.newest.offset = self.medium.region.sector;
         Ok(last.filter(|last| last.nameable))
     }
@@ -308,12 +328,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let behind = self.newest.events.to_le_bytes()[0].wrapping_sub(frame.ordinal);
         let first = Position(self.newest.next().0.saturating_sub(u64::from(behind)));
         let mut repeated =
-            Repeated { sector, frame, events: 0, has_events: false, first, opens: false, nameable: true };
+            Repeated { sector, frame, events: 0, has_events: false, first, frontier: None, opens: false, nameable: true };
         let mut at = frame.entries;
         while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
             at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
             match parsed.head {
-                Head::Resume { .. } if !repeated.opens => repeated.frame.entries = at,
+                Head::Resume { frontier } if !repeated.opens => {
+                    (repeated.frame.entries, repeated.frontier) = (at, Some(frontier));
+                }
                 Head::Open { .. } => repeated.opens = true,
                 head if head.is_event() => {
                     repeated.has_events = true;
@@ -339,7 +361,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let frame = last.map_or(none, |last| last.frame);
         let repeated = frame.end.saturating_sub(frame.entries);
         let more = (repeated > 0).then_some(0);
-        let resume = Head::Resume { frontier };
+        let resume = Head::Resume { frontier: last.and_then(|last| last.frontier).unwrap_or(frontier) };
         let entries = resume.len(more).saturating_add(repeated as usize);
         let mut head = [0; RESUME_HEAD];
         let mut out = ByteWriter::new(&mut head);

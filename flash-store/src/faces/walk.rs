@@ -329,10 +329,8 @@ impl<F: NorFlash> Medium<F> {
         let mut reach = at;
         if let Some(claim) = self.claim(sector, at, scratch).await? {
             let limit = sector.saturating_add(self.region.sector);
-            let bytes = self.window(sector.saturating_add(claim.body), 1, limit, scratch).await?;
-            if bytes.first() == Some(&ordinal)
-                && self.entry(sector, claim.body.saturating_add(1), claim.end, scratch).await?.is_some()
-            {
+            let bytes = self.window(sector.saturating_add(claim.body), 2, limit, scratch).await?;
+            if matches!(bytes, [told, tag, ..] if *told == ordinal && entry::is_tag(*tag)) {
                 reach = self.region.words(claim.end);
             }
         }
@@ -352,11 +350,10 @@ impl<F: NorFlash> Medium<F> {
         scratch: &mut Scratch<'_>,
     ) -> Result<u32, ReadError<F::Error>> {
         let Some(claim) = self.claim(sector, at, scratch).await? else { return Ok(at) };
-        let parsed = self.entry(sector, claim.body.saturating_add(1), claim.end, scratch).await?;
-        Ok(match parsed.map(|parsed| parsed.head) {
-            Some(Head::Resume { .. } | Head::Open { .. }) => self.region.words(claim.end),
-            _ => at,
-        })
+        let limit = sector.saturating_add(self.region.sector);
+        let tag = sector.saturating_add(claim.body).saturating_add(1);
+        let starts = self.window(tag, 1, limit, scratch).await?.first().is_some_and(|tag| entry::starts(*tag));
+        Ok(if starts { self.region.words(claim.end) } else { at })
     }
 
     /// The second part of the sector's header, if it was written once more behind `at`.
