@@ -390,7 +390,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
                 Some(Op::Track { tracker, position, .. }) => {
                     let _ = self.trackers.set(tracker, position);
-                    self.newest.tracked = true;
+                    self.newest.tracked = self.newest.tracked.or(Some(self.newest.offset));
                 }
                 _ => {}
             }

@@ -103,8 +103,10 @@ pub(crate) struct Newest {
     pub(crate) carried: u32,
     /// Whether any event has been stored in it that is not repeated from the sector before.
     pub(crate) stored: bool,
-    /// Whether any tracker has been moved in it.
-    pub(crate) tracked: bool,
+    /// The first frame behind its header that moves a tracker.
+    pub(crate) tracked: Option<u32>,
+    /// The last frame, if it could not be repeated after an unclean stop and is not in the next sector yet.
+    pub(crate) unrepeated: Option<u32>,
     /// How many of the last of them were lost after they had been read: their positions stay empty.
     pub(crate) lost: u32,
     /// How many sequence numbers before it the sector stands that was the newest before; 0: there was none.
@@ -129,6 +131,12 @@ impl Newest {
     pub(crate) fn next(&self) -> Position {
         self.base.plus(u64::from(self.events))
     }
+
+    /// From where on no snapshot is one for whose sake history may be erased: the last frame before an unclean stop may read
+    /// well today only, until it has been repeated.
+    pub(crate) fn doubtful_from(&self) -> Option<u32> {
+        self.unrepeated.or(self.last.filter(|_| self.torn).map(|last| last.at))
+    }
 }
 
 #[face]
@@ -146,7 +154,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             carried: 0,
             lost: 0,
             stored: false,
-            tracked: false,
+            tracked: None,
+            unrepeated: None,
             back: 0,
             left: None,
             slots: 0,

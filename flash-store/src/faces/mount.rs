@@ -232,7 +232,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         (self.announced, self.overwritten) = (sequence, (Position(1), 0));
         let (mut digest, mut left, ring) = (Digest::default(), None, self.medium.region.sectors.saturating_sub(1));
         let mut frame = None;
-        let (mut slots, mut closed, mut carried, mut stored, mut tracked) = (0_u8, false, 0_u32, false, false);
+        let (mut slots, mut closed, mut carried, mut stored, mut tracked) = (0_u8, false, 0_u32, false, None);
         while let Some(step) = self.medium.step(&mut walk, ceiling, scratch).await.map_err(unmounted)? {
             if walk.last.map(|last| last.at) != frame {
                 frame = walk.last.map(|last| last.at);
@@ -248,7 +248,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
             match step.head {
                 Head::Track { tracker, position } => {
-                    tracked |= walk.last.is_some_and(|frame| frame.at != opened.frame.at);
+                    tracked = tracked.or(frame.filter(|at| *at != opened.frame.at));
                     if !self.trackers.set(tracker, position) {
                         return Err(MountError::TooManyTrackers);
                     }
@@ -305,7 +305,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             carried: 0,
             lost: 0,
             stored: false,
-            tracked: false,
+            tracked: None,
+            unrepeated: None,
             back: opened.back,
             left: None,
             slots,

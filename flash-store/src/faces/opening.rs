@@ -323,12 +323,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.newest.offset = next;
         self.newest.last = Some(Frame { at: place, entries: place, end, next, ordinal: 0, filling: 0 });
         self.newest.slots = 0;
-        self.newest.torn = false;
+        (self.newest.torn, self.newest.unrepeated, self.newest.tracked) = (false, None, None);
         (self.announced, self.wear, self.left_at, self.restarting) = (sequence, erases, None, None);
         self.streams.clear();
         self.reader.forget();
         self.chase = None;
         self.restarted = true;
+        // What was let go in memory for the sake of snapshots that stood here is not.
+        self.find_oldest(scratch).await?;
         Ok(())
     }
 
@@ -358,7 +360,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             carried,
             lost: events.saturating_sub(carried),
             stored: false,
-            tracked: false,
+            tracked: None,
+            unrepeated: None,
             back: sequence.saturating_sub(self.newest.sequence),
             left: self.left_at,
             slots: 0,

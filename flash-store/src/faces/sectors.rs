@@ -238,12 +238,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let next = self.first_opened_after(sequence, scratch).await?;
         let last = next.base.previous();
         self.oldest_last = last;
+        // A last move that may read well today only counts: whoever asked for it has seen what is let go.
         let behind = |trackers: &'static [Tracker]| {
-            trackers
-                .iter()
-                .copied()
-                .min_by_key(|tracker| self.trackers.get(*tracker))
-                .filter(|tracker| self.trackers.get(*tracker) < last)
+            let slowest = trackers.iter().copied().min_by_key(|tracker| self.trackers.get(*tracker));
+            slowest.filter(|tracker| self.trackers.get(*tracker) < last)
         };
         let mut lost = None;
         match self.retention {
@@ -346,8 +344,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 
     /// Whether the newest sector is the last of the reserve, and holds nothing that stands nowhere else.
     pub(crate) fn is_spare_reserve(&self) -> bool {
-        let Newest { stored, tracked, sequence, .. } = self.newest;
-        self.prepared == Prepared::No && !stored && !tracked && self.oldest.0 < sequence && self.is_reserve(false)
+        let Newest { stored, tracked, unrepeated, sequence, .. } = self.newest;
+        let tracked = tracked.is_some_and(|at| unrepeated.is_none_or(|last| at < last));
+        // Once another sector is going to be erased, the snapshots in this one are relied on.
+        let relied_on = self.prepared != Prepared::No || self.announced > sequence;
+        !relied_on && !stored && !tracked && self.oldest.0 < sequence && self.is_reserve(false)
     }
 
     /// How many sectors are kept: one, and where there are enough one more, should power cuts use that up.

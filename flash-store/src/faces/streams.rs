@@ -411,7 +411,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 continue;
             }
             let newer = sequence.saturating_add(1);
-            if self.find_snapshot(named.stream, Version::MAX, newer, scratch).await?.is_none() {
+            let found = self.find_snapshot(named.stream, Version::MAX, newer, scratch).await?;
+            let doubtful = self.newest.doubtful_from().unwrap_or(u32::MAX);
+            let firm = found.is_some_and(|found| found.sequence < self.newest.sequence || found.at < doubtful);
+            if !firm {
                 return Ok(Some(HeldBy::Stream(named.stream, named.kind)));
             }
         }

@@ -78,7 +78,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             if self.read_again(last, scratch).await?.is_none() {
                 self.lose_last(self.newest.next(), scratch).await?;
             }
-        } else if !tracked && self.newest.back > 0 {
+        } else if tracked.is_none() && self.newest.back > 0 {
             // Or the sector was being erased, to be started anew: then all of it may have read well at the mount.
             for _ in 0..TRIES {
                 if self.opened(self.identity, sequence, scratch).await?.is_some() {
@@ -116,7 +116,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             self.newest.torn = false;
             return Ok(None);
         }
-        if self.is_spare_reserve() && matches!(self.let_go(scratch).await?, Hold::By(_)) {
+        if self.is_spare_reserve()
+            && self.newest.tracked.is_none()
+            && matches!(self.let_go(scratch).await?, Hold::By(_))
+        {
             // Starting it anew may be what was cut off: then its words read well, or erased, today only.
             self.start_anew(scratch).await?;
             if !self.newest.torn {
@@ -161,7 +164,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             };
             let Some(frame) = written else { break };
             if self.medium.frame(self.newest.sector, self.newest.seed, frame.at, scratch).await?.is_some() {
-                self.newest.torn = false;
+                (self.newest.torn, self.newest.unrepeated) = (false, None);
                 self.newest.offset = frame.next;
                 self.newest.last = Some(frame);
                 return Ok(None);
@@ -181,6 +184,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         // What is written there beyond does not count, even if it verifies later.
         let frontier = last.and_then(|last| last.frontier).unwrap_or(self.newest.offset);
         self.left_at = self.left_at.or(Some(frontier));
+        self.newest.unrepeated = last.map(|last| last.frame.at);
         self.newest.offset = self.medium.region.sector;
         Ok(last.filter(|last| last.nameable))
     }
