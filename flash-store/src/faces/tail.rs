@@ -331,8 +331,16 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<Repeated, ReadError<F::Error>> {
         let behind = self.newest.events.to_le_bytes()[0].wrapping_sub(frame.ordinal);
         let first = Position(self.newest.next().0.saturating_sub(u64::from(behind)));
-        let mut repeated =
-            Repeated { sector, frame, events: 0, has_events: false, first, frontier: None, opens: false, nameable: true };
+        let mut repeated = Repeated {
+            sector,
+            frame,
+            events: 0,
+            has_events: false,
+            first,
+            frontier: None,
+            opens: false,
+            nameable: true,
+        };
         let mut at = frame.entries;
         while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
             at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
