@@ -95,11 +95,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         scratch: &mut Scratch<'_>,
     ) -> Result<(), MountError<F::Error>> {
         self.identity = identity;
-        let (mut sequence, mut rounds) = (sequence, 0_u32);
+        let (mut sequence, mut rounds, mut fallen) = (sequence, 0_u32, false);
         loop {
             rounds = rounds.saturating_add(1);
             self.read_newest(sequence, None, scratch).await?;
-            if self.restarting == Some(sequence) && self.newest.back > 0 {
+            if self.restarting == Some(sequence) && self.newest.back > 0 && !fallen {
+                fallen = true;
                 // Its erase has been begun: nothing in it stands nowhere else.
                 sequence = sequence.saturating_sub(self.newest.back);
                 continue;

@@ -88,16 +88,20 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let next = newest.saturating_add(ahead);
             let hold = self.clear_place(next, scratch).await?;
             if hold != Hold::Nothing {
-                return match again {
-                    Some(next) => match self.erase_again(next, scratch).await {
-                        // It refuses to be erased: what holds the others is what can be done about.
-                        Err(AppendError::Storage(_)) if self.answers(scratch).await => {
-                            self.state = State::Mounted;
-                            Ok(hold)
-                        }
-                        done => done,
-                    },
-                    None => Ok(hold),
+                let Some(next) = again else { return Ok(hold) };
+                self.announce(next).await?;
+                let state = self.state;
+                return match self.erase_and_prepare(next, scratch).await {
+                    Ok(()) => {
+                        (self.next, self.prepared) = (next, Prepared::Fresh);
+                        Ok(Hold::Nothing)
+                    }
+                    // It refuses to be erased: what holds the others is what can be done about.
+                    Err(_) if self.answers(scratch).await => {
+                        self.state = state;
+                        Ok(hold)
+                    }
+                    Err(error) => Err(AppendError::Storage(error)),
                 };
             }
             let erases = self.erases_of(next, scratch).await?;

@@ -411,10 +411,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 continue;
             }
             let newer = sequence.saturating_add(1);
-            let found = self.find_snapshot(named.stream, Version::MAX, newer, scratch).await?;
-            let doubtful = self.newest.doubtful_from().unwrap_or(u32::MAX);
-            let firm = found.is_some_and(|found| found.sequence < self.newest.sequence || found.at < doubtful);
-            if !firm {
+            // The newest sector is taken to end before what may read well today only.
+            let end = self.newest.doubtful_from().unwrap_or(self.newest.offset);
+            let offset = core::mem::replace(&mut self.newest.offset, end);
+            let found = self.find_snapshot(named.stream, Version::MAX, newer, scratch).await;
+            self.newest.offset = offset;
+            if found?.is_none() {
                 return Ok(Some(HeldBy::Stream(named.stream, named.kind)));
             }
         }

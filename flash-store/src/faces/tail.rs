@@ -116,12 +116,17 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             self.newest.torn = false;
             return Ok(None);
         }
-        if self.is_spare_reserve()
+        let region = self.medium.region;
+        let room = region.leap().saturating_add(region.grid()).saturating_add(region.marks() << 1);
+        let unsaid = self.newest.offset.saturating_add(room) > region.sector;
+        if unsaid
+            && self.is_spare_reserve()
             && self.newest.tracked.is_none()
             && matches!(self.let_go(scratch).await?, Hold::By(_))
         {
-            // Starting it anew may be what was cut off: then its words read well, or erased, today only.
+            // Starting it anew may be what was cut off, without room to say so: then its words read well today only.
             self.start_anew(scratch).await?;
+            self.restarted = false; // not for want of room
             if !self.newest.torn {
                 return Ok(None);
             }
