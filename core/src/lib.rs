@@ -54,7 +54,8 @@
 //! | | |
 //! | --- | --- |
 //! | [`Aggregate`], [`Snapshot`], [`Root`] | a state with its events and commands; with its identity and version |
-//! | [`Log`] | loads, executes, appends, processes, catches up, acknowledges, maintains |
+//! | [`Cache`], [`Together`], [`Trace`] | aggregates kept at hand; several changed as one; what an event is a consequence of |
+//! | [`Log`] | loads, executes, discards, appends, processes, catches up, acknowledges, maintains |
 //! | [`Policy`], [`Process`] | reacts to events with events of one aggregate, its reading place in the same append |
 //! | [`ProcessManager`], [`System`], [`process`] | the same with any aggregates; several, wired to each other; over other logs |
 //! | [`Projection`] | a view computed from the log |

@@ -11,6 +11,8 @@ pub enum Break {
     TornTailRule,
     /// Let the oldest sector go before those who ask for it have seen it.
     Retention,
+    /// Let a sector go whose streams have no newer snapshot.
+    Snapshots,
     /// Erase a sector again whose erase was cut off, rather than set it aside for a lap.
     WearLevelling,
 }

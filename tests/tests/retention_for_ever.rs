@@ -10,6 +10,7 @@ use std::panic::catch_unwind;
 
 use evenkeel_core::error::{AppendError, ExecuteError, HeldBy, LogError};
 use evenkeel_core::{Aggregate, Kind, Log, Maintained, Position, Root, Snapshot, Tracker, Version};
+use evenkeel_flash_store::sabotage::{self, Break};
 use evenkeel_flash_store::{FlashLog, Region, Retention};
 use evenkeel_host_sim::flash::{ChipProfile, Cut, SimFlash, WeakRead};
 use evenkeel_host_sim::rng::Rng;
@@ -340,6 +341,16 @@ fn no_aggregate_is_lost_in_a_million_events_through_power_cuts_that_leave_weak_c
     if hunting("no aggregate is lost in 8 sectors, whatever cells read after a power cut") {
         lived(true);
     }
+}
+
+/// The test can fail: without the rule that a sector is let go only when its streams have newer snapshots, states are lost.
+#[test]
+fn states_whose_events_are_let_go_without_a_snapshot_are_noticed() {
+    sabotage::set(Some(Break::Snapshots));
+    let panic = catch_unwind(|| whole_life::<Meter>(1, 20_000, 40, false)).err();
+    sabotage::set(None);
+    let said = message(&*panic.expect("it went unnoticed"));
+    assert!(said.contains("is lost: ") || said.contains("not [Meter"), "{said}");
 }
 
 /// The test can fail: a snapshot that leaves something out is noticed.

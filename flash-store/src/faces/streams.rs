@@ -11,6 +11,7 @@ use super::walk::{Step, Walk};
 use super::{NorFlash, face};
 use crate::format::digest::Digest;
 use crate::format::entry::{Head, Named};
+use crate::sabotage::{self, Break};
 use crate::table::{Known, version_after};
 
 /// One stream being followed through the sectors.
@@ -407,7 +408,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             else {
                 continue;
             };
-            if self.known(named.stream, scratch).await?.has_ended() {
+            if self.known(named.stream, scratch).await?.has_ended() || sabotage::is_on(Break::Snapshots) {
                 continue;
             }
             let newer = sequence.saturating_add(1);
