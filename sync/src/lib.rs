@@ -4,6 +4,7 @@
 //! - [`Source`] is the device's side. It owns no log: it is lent the record manager when a frame comes in.
 //! - [`Sink`] is the collector's side of one device. What it takes in goes to a [`SinkStore`], together with the
 //!   cursor, in one transaction; only then does the device hear of it.
+//! - [`Downlink`] is such a store on a device: the same machinery the other way round, for commands from a server.
 //! - [`wire`] is what they say to each other, byte by byte.
 //!
 //! Both are state machines without any I/O: bytes in, bytes out, and the time as a number that the caller gives, so
@@ -84,6 +85,7 @@
     )
 )]
 
+mod downlink;
 mod identity;
 #[cfg(test)]
 mod model;
@@ -93,6 +95,7 @@ mod source;
 mod store;
 pub mod wire;
 
+pub use downlink::{Adopted, Downlink, DownlinkError, Lineage};
 pub use identity::SourceIdentity;
 pub use sink::{Halt, Phase, Sink, SinkConfig, SinkCounters, SinkEvent};
 pub use source::{Heard, Source, SourceError};

@@ -12,7 +12,7 @@ use crate::{Notification, Position};
 #[derive(Debug, Clone)]
 pub struct Received<'b> {
     first: Position,
-    all: SectionReader<'b>,
+    bytes: &'b [u8],
     rest: SectionReader<'b>,
     /// The position of the first event in `rest`.
     next: Position,
@@ -22,8 +22,7 @@ impl<'b> Received<'b> {
     /// The section with these bytes, whose first event has the position `first` in the other log.
     #[must_use]
     pub fn new(first: Position, bytes: &'b [u8]) -> Self {
-        let all = SectionReader::new(first, bytes);
-        Self { first, rest: all.clone(), all, next: first }
+        Self { first, bytes, rest: SectionReader::new(first, bytes), next: first }
     }
 
     pub(crate) fn after(&mut self, after: Position) -> Result<Option<Notification<'b>>, ReceivedError> {
@@ -32,7 +31,7 @@ impl<'b> Received<'b> {
             return Err(ReceivedError::Missing(MissingBefore(self.first)));
         }
         if wanted < self.next {
-            (self.rest, self.next) = (self.all.clone(), self.first);
+            (self.rest, self.next) = (SectionReader::new(self.first, self.bytes), self.first);
         }
         for event in self.rest.by_ref() {
             let event = event.map_err(ReceivedError::Malformed)?;
