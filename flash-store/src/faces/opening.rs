@@ -399,7 +399,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         for number in 0..OPEN_PLACES {
             // What was begun there may end in bytes that look erased.
             let Some(place) = open_place(&self.medium.region, number).filter(|place| *place < seen) else { break };
-            tried = tried.max(self.medium.started_end(sector, place, scratch).await?);
+            tried = tried.max(self.medium.started_end(sector, place, 0, scratch).await?);
         }
         for number in 1..OPEN_PLACES {
             let start =

@@ -250,13 +250,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             seen = seen.max(self.medium.programmed_end(sector, frontier, region.sector, scratch).await?);
             for number in 1..OPEN_PLACES {
                 let Some(place) = open_place(&region, number).filter(|place| *place < seen) else { break };
-                seen = seen.max(self.medium.started_end(sector, place, scratch).await?);
+                seen = seen.max(self.medium.started_end(sector, place, frontier, scratch).await?);
             }
         }
-        let mut start = align_up(frontier.saturating_add(1), region.grid());
+        let mut start = align_up(frontier.saturating_add(region.leap()), region.grid());
         while start < seen {
             let place = start.saturating_add(region.marks());
-            seen = seen.max(self.medium.started_end(sector, place, scratch).await?);
+            seen = seen.max(self.medium.started_end(sector, place, frontier, scratch).await?);
             start = start.saturating_add(region.grid());
         }
         let behind = if seen > frontier { seen.saturating_add(region.word) } else { frontier };

@@ -341,19 +341,22 @@ impl<F: NorFlash> Medium<F> {
         self.programmed_end(sector, seen.max(reach), self.region.sector, scratch).await
     }
 
-    /// The end of what was begun at a place where a new start may stand, as its length tells; it may end in bytes that look
-    /// erased. The place itself if no start shows there.
+    /// The end of what was begun at a place where a new start from `frontier`, or before it, may stand, as its length tells; it
+    /// may end in bytes that look erased. The place itself if no start shows there.
     pub(crate) async fn started_end(
         &mut self,
         sector: u32,
         at: u32,
+        frontier: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<u32, ReadError<F::Error>> {
         let Some(claim) = self.claim(sector, at, scratch).await? else { return Ok(at) };
-        let limit = sector.saturating_add(self.region.sector);
-        let tag = sector.saturating_add(claim.body).saturating_add(1);
-        let starts = self.window(tag, 1, limit, scratch).await?.first().is_some_and(|tag| entry::starts(*tag));
-        Ok(if starts { self.region.words(claim.end) } else { at })
+        let parsed = self.entry(sector, claim.body.saturating_add(1), claim.end, scratch).await?;
+        Ok(match parsed.map(|parsed| parsed.head) {
+            Some(Head::Resume { frontier: from }) if from <= frontier => self.region.words(claim.end),
+            Some(Head::Open { .. }) => self.region.words(claim.end),
+            _ => at,
+        })
     }
 
     /// The second part of the sector's header, if it was written once more behind `at`.

@@ -58,11 +58,6 @@ pub(crate) fn is_tag(tag: u8) -> bool {
     tag & !MORE <= LOCAL
 }
 
-/// Whether this is the tag of an entry with which a frame begins that was written to start anew.
-pub(crate) fn starts(tag: u8) -> bool {
-    matches!(tag & !MORE, RESUME | OPEN)
-}
-
 /// The most bytes of an entry before its payload.
 pub(crate) const HEAD_BYTES: usize = 32;
 
