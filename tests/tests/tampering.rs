@@ -384,3 +384,45 @@ fn finding_04_snapshots_are_sealed_and_cannot_be_forged() {
         "{loaded:?}"
     );
 }
+
+/// The end is cut off, other events take its place, and the snapshot of what was is put back: each record is genuine.
+#[test]
+fn a_snapshot_of_a_history_that_was_cut_off_is_noticed() {
+    let guard = |chip: &Flash| guarded::<SignedBlake2s>(chip);
+    let mut scratch = [0; 512];
+    let change = |log: &mut Log<'_, Guarded<SignedBlake2s>>, to: &[u8; 12]| {
+        let mut safe = log.load_or_new::<Safe>(5).unwrap();
+        log.execute(&mut safe, |_| Ok::<_, ()>([*to])).unwrap();
+    };
+    let flash = formatted();
+    let mut log = Log::mount(guard(&flash), &mut scratch).unwrap();
+    change(&mut log, b"the old one.");
+    let before = Flash::from_image(&profile(), flash.image());
+    change(&mut log, b"was cut off.");
+    let (records, lent) = log.parts();
+    records.anchor(lent).unwrap(); // now the head of the chain is known, and goes into the snapshot
+    let mut safe = log.load::<Safe>(5).unwrap();
+    log.take_snapshot(&mut safe).unwrap();
+    let (records, lent) = log.parts();
+    assert!(records.verify_snapshot(StreamId(5), lent).unwrap());
+    drop(log);
+    let snapshot = frames(&geometry(), &flash.image(), FIRST).pop().unwrap();
+    assert!(matches!(snapshot.entries[0], 0x68..=0x6B));
+
+    // The chip as it was before goes on otherwise.
+    let mut log = Log::mount(guard(&before), &mut scratch).unwrap();
+    change(&mut log, b"is the truth");
+    let (records, lent) = log.parts();
+    assert!(!records.verify_snapshot(StreamId(5), lent).unwrap(), "there is none");
+    drop(log);
+    let mut image = before.image();
+    let mut all = frames(&geometry(), &image, FIRST);
+    all.push(snapshot);
+    rewrite(&geometry(), &mut image, FIRST, &all);
+    let forged = Flash::from_image(&profile(), image);
+    let mut log = Log::mount(guard(&forged), &mut scratch).unwrap();
+    assert_eq!(&log.load::<Safe>(5).unwrap().combination, b"was cut off.");
+    let (records, lent) = log.parts();
+    let found = records.verify_snapshot(StreamId(5), lent);
+    assert!(matches!(found, Err(ReadError::Integrity(IntegrityError::Broken { at: Position(2) }))), "{found:?}");
+}

@@ -96,6 +96,40 @@ impl<R: RecordManager, K: Keyring, S: Suite> Sealed<R, K, S> {
         Ok(None)
     }
 
+    /// Checks that the newest snapshot of a stream was taken of this very history, and not of one that was cut off since:
+    /// against the head of the chain that it tells.
+    ///
+    /// `false` if there is nothing to compare: no snapshot, one that was taken when the head was not known, or no stored
+    /// head from before it. Reads the events from the stored head before it up to its head.
+    pub async fn verify_snapshot(
+        &mut self,
+        stream: StreamId,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<bool, ReadError<R::Error>> {
+        let place = match self.records.latest_snapshot(stream, Version::MAX, scratch).await? {
+            Some(record) => Place::of_snapshot(&record),
+            None => return Ok(false),
+        };
+        self.sealing.readable(stream, place.header().kind)?;
+        let Some(reach) = self.open(&place, scratch)?.1 else { return Ok(false) };
+        let (bounds, at) = (self.records.bounds(), reach.position);
+        if at > bounds.last() {
+            return Err(IntegrityError::CutOff { reached: at, last: bounds.last() }.into());
+        }
+        let marks = self.marks(scratch).await?;
+        let Some(mut chain) = marks.up_to(at, bounds.first) else { return Ok(false) };
+        while chain.position < at {
+            chain = match self.chain_on(chain, scratch).await? {
+                Some(next) => next,
+                None => break,
+            };
+        }
+        match chain.position == at {
+            true if chain.reach() != reach => Err(IntegrityError::Broken { at }.into()),
+            comparable => Ok(comparable),
+        }
+    }
+
     /// Checks what stands next.
     async fn check_next(
         &mut self,
@@ -138,7 +172,7 @@ impl<R: RecordManager, K: Keyring, S: Suite> Sealed<R, K, S> {
         };
         // A head that retention is about to overtake is of no use any more: there is to be one in the newer half.
         let half = bounds.first.plus(bounds.last().since(bounds.first) >> 1);
-        let overtaken = bounds.first > Position(1) && marked < half && marked < bounds.last();
+        let overtaken = marked < half && marked < bounds.last();
         if bounds.last().since(marked) < self.period && !overtaken {
             return Ok(false);
         }

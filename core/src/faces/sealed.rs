@@ -55,6 +55,10 @@ impl Place {
         Self::of(Header::of_event(record), record)
     }
 
+    pub(super) fn of_snapshot(record: &Record<'_>) -> Self {
+        Self::of(Header::of_snapshot(record), record)
+    }
+
     fn of(header: Header, record: &Record<'_>) -> Self {
         Self { header, addr: record.payload.as_ptr().addr(), len: record.payload.len() }
     }
@@ -368,7 +372,7 @@ impl<R: RecordManager, K: Keyring, S: Suite> RecordManager for Sealed<R, K, S> {
         scratch: &'s mut Scratch<'_>,
     ) -> Result<Option<Record<'s>>, ReadError<R::Error>> {
         let place = match self.records.latest_snapshot(stream, at_most, scratch).await? {
-            Some(record) => Place::of(Header::of_snapshot(&record), &record),
+            Some(record) => Place::of_snapshot(&record),
             None => return Ok(None),
         };
         self.sealing.readable(stream, place.header.kind)?;
