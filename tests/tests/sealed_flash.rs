@@ -254,6 +254,70 @@ fn no_nonce_is_used_twice_after_a_failed_write() {
     }
 }
 
+impl embedded_storage_async::nor_flash::ReadNorFlash for Tapped {
+    const READ_SIZE: usize = <Chip as ReadNorFlash>::READ_SIZE;
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimError> {
+        embedded_storage_async::nor_flash::ReadNorFlash::read(&mut self.0, offset, bytes).await
+    }
+    fn capacity(&self) -> usize {
+        ReadNorFlash::capacity(&self.0)
+    }
+}
+
+impl embedded_storage_async::nor_flash::NorFlash for Tapped {
+    const WRITE_SIZE: usize = <Chip as NorFlash>::WRITE_SIZE;
+    const ERASE_SIZE: usize = <Chip as NorFlash>::ERASE_SIZE;
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), SimError> {
+        embedded_storage_async::nor_flash::NorFlash::erase(&mut self.0, from, to).await
+    }
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SimError> {
+        WRITTEN.with_borrow_mut(|written| written.push(bytes.to_vec()));
+        embedded_storage_async::nor_flash::NorFlash::write(&mut self.0, offset, bytes).await
+    }
+}
+
+/// Polls a future so often; `None` if it is dropped before it has come to its end.
+fn poll<F: Future>(future: F, at_most: usize) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    (0..at_most).find_map(|_| match future.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    })
+}
+
+/// An append dropped at any await: its batch may be on the chip in part, and the next one, of the same boot, is another.
+#[test]
+fn no_nonce_is_used_twice_after_a_dropped_future() {
+    use evenkeel_core::asynchronous;
+    type Records = evenkeel_flash_store::asynchronous::FlashLog<Tapped>;
+
+    let mut dropped = 0;
+    for polls in 1..60 {
+        forget();
+        let chip = formatted();
+        let mut scratch = [0; 512];
+        let region = Region::checked::<Chip>(0..(SECTORS * 512) as u32).unwrap().word_by_word();
+        let records = Records::new(Tapped(chip.clone()), region, Retention::OverwriteAcknowledged(&[UPLINK]));
+        let sealed = asynchronous::Sealed::<_, _, Watching<false>>::new(records, keys(), SESSIONS);
+        let mut log = poll(asynchronous::Log::mount(sealed, &mut scratch), 10_000).unwrap().unwrap();
+        for step in 0..6_u8 {
+            let mut root = poll(log.load_or_new::<Note>(1), 10_000).unwrap().unwrap();
+            // The second and the fourth are dropped, each time a little later.
+            let at_most = if step == 1 || step == 3 { polls } else { 10_000 };
+            match poll(log.execute(&mut root, |_| Ok::<_, ()>([[step; 16]])), at_most) {
+                Some(done) => drop(done.unwrap()),
+                None => dropped += 1,
+            }
+        }
+        let root = poll(log.load_or_new::<Note>(1), 10_000).unwrap().unwrap();
+        assert_eq!((root.0, root.version().0 >= 4), ([5; 16], true));
+        let (seals, twice) = exposed();
+        assert!(seals >= 4 && twice.is_none(), "{polls}: {twice:?}");
+    }
+    assert!(dropped > 20, "{dropped}");
+}
+
 /// A refused command is not a new session: trying again and again on a full log writes nothing.
 #[test]
 fn refusals_begin_no_sessions() {
