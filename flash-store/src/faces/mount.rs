@@ -108,6 +108,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             if !self.reads_steadily(scratch).await.map_err(unmounted)? {
                 return Err(MountError::Foreign);
             }
+            if !fallen && self.was_passed_over(scratch).await.map_err(unmounted)? {
+                (fallen, self.restarting) = (true, Some(sequence));
+                sequence = sequence.saturating_sub(self.newest.back);
+                continue;
+            }
             let newer = self.find_newer(scratch).await.map_err(unmounted)?;
             let found = match newer {
                 Some(newer) if rounds < ROUNDS => self.end_of_run(identity, newer, scratch).await.map_err(unmounted)?,
@@ -134,6 +139,23 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.restarted = false;
         self.state = State::Mounted;
         Ok(())
+    }
+
+    /// Whether the newest sector, of which only the header reads, was never opened: that header was cut off while it was
+    /// written, and reads well today, and the log went on in the sector before.
+    async fn was_passed_over(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, ReadError<F::Error>> {
+        let Newest { sequence, back, base, events, last, torn, .. } = self.newest;
+        let only_header = last.is_some_and(|last| {
+            (0..OPEN_PLACES).any(|number| open_place(&self.medium.region, number) == Some(last.at))
+        });
+        if !torn || !only_header || back == 0 {
+            return Ok(false);
+        }
+        let before = sequence.saturating_sub(back);
+        let Some(opened) = self.opened(self.identity, before, scratch).await? else { return Ok(false) };
+        let mut walk = self.walk(before, opened.frame.at);
+        while self.medium.step(&mut walk, None, scratch).await?.is_some() {}
+        Ok(opened.base.plus(u64::from(walk.ordinal)) > base.plus(u64::from(events)))
     }
 
     /// Whether the last frame reads well every time: if not, it was being written when power failed, and the next try
