@@ -116,10 +116,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let newer = self.find_newer(scratch).await.map_err(unmounted)?;
             let found = match newer {
                 Some(newer) if rounds < ROUNDS => self.end_of_run(identity, newer, scratch).await.map_err(unmounted)?,
-                None if rounds > ROUNDS
-                    || self.restarting.is_some()
-                    || self.ends_here(scratch).await.map_err(unmounted)? =>
-                {
+                None if rounds > ROUNDS || fallen || self.ends_here(scratch).await.map_err(unmounted)? => {
                     break;
                 }
                 _ => {
