@@ -15,6 +15,8 @@ pub enum Break {
     Snapshots,
     /// Erase a sector again whose erase was cut off, rather than set it aside for a lap.
     WearLevelling,
+    /// Take the newest sector for one that was never opened if its second header does not verify.
+    DamagedHeader,
 }
 
 #[cfg(not(feature = "_sabotage"))]

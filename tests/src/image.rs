@@ -47,6 +47,28 @@ pub struct Introduced {
     pub back: u32,
 }
 
+/// Bytes of the first part of a header.
+const PREPARED: usize = 28;
+
+const INTRODUCTION: u8 = 0x60;
+const INLINE: u8 = 0x64;
+const SNAPSHOT: u8 = 0x68;
+const TRACK: u8 = 0x6C;
+/// The tag of the second part of a header.
+pub const OPEN: u8 = 0x6D;
+const RESUME: u8 = 0x6E;
+/// The tag of a clean stop.
+pub const CLOSE: u8 = 0x6F;
+const ERASE: u8 = 0x70;
+const LOST: u8 = 0x71;
+const DIGEST: u8 = 0x72;
+const LEFT: u8 = 0x73;
+/// Flags of a tag that names a stream.
+const TELLS_SCHEMA: u8 = 1;
+const TELLS_BACK: u8 = 2;
+/// The flag of a tag behind which another entry follows.
+const MORE: u8 = 0x80;
+
 fn stored(crc: u32) -> [u8; 4] {
     match crc {
         0 => 1_u32,
@@ -107,24 +129,32 @@ impl Geometry {
         let at = self.start(sequence) + offset;
         image[at..at + 4].copy_from_slice(&stored(digest.finalize()));
         image[at + 4..at + 4 + body.len()].copy_from_slice(&body);
-        (offset + 4 + body.len()).next_multiple_of(self.word)
+        let next = padded(self.word, offset + 4 + body.len(), &body);
+        image[at + 4 + body.len()..at + next - offset].fill(0);
+        next
+    }
+
+    /// Where the second part of a sector's header stands, if it was never begun with.
+    #[must_use]
+    pub fn first_place(&self) -> usize {
+        PREPARED.next_multiple_of(self.word)
     }
 
     /// Writes the second part of the header; answers where the first frame goes.
     pub fn open(&self, image: &mut [u8], sequence: u32, open: &Open) -> usize {
-        let mut entry = vec![0x64];
+        let mut entry = vec![OPEN];
         for number in [open.base, u64::from(open.genesis), u64::from(open.moment.0), open.moment.1] {
             varint(number, &mut entry);
         }
-        self.frame(image, sequence, 32, 0, &entry)
+        self.frame(image, sequence, self.first_place(), 0, &entry)
     }
 }
 
 impl Introduced {
-    /// The entry, under a slot.
+    /// The entry, under a slot, as the last of its frame.
     #[must_use]
     pub fn entry(&self, slot: u8, payload: &[u8]) -> Vec<u8> {
-        let mut entry = vec![0x60, slot, 1, 0];
+        let mut entry = vec![INTRODUCTION | TELLS_BACK, slot, 1];
         varint(self.stream, &mut entry);
         varint(u64::from(self.version), &mut entry);
         varint(u64::from(self.back), &mut entry);
@@ -194,6 +224,10 @@ impl Input<'_> {
         None
     }
 
+    fn varints(&mut self, count: usize) -> Option<()> {
+        (0..count).try_for_each(|_| self.varint().map(drop))
+    }
+
     fn skip(&mut self, count: usize) -> Option<()> {
         self.0 = self.0.get(count..)?;
         Some(())
@@ -209,29 +243,36 @@ impl Geometry {
 
     fn sector(&self, image: &[u8], at: usize) -> Option<Sector> {
         let bytes = &image[at..at + self.sector];
-        if bytes[..2] != *b"EK" || stored(CRC.checksum(&bytes[..24])) != bytes[24..28] {
+        if bytes[..2] != *b"EK" || stored(CRC.checksum(&bytes[..24])) != bytes[24..PREPARED] {
             return None;
         }
         let sequence = u32::from_le_bytes(bytes[17..21].try_into().ok()?);
         let seed = CRC.checksum(&[&bytes[7..17], &bytes[17..21]].concat());
-        let (mut frames, mut offset, mut first, mut next) = (Vec::new(), 32_usize.next_multiple_of(self.word), 0, 0);
+        let (mut frames, mut offset, mut first, mut next) = (Vec::new(), self.first_place(), 0, 0);
         while offset < self.sector {
             let Some((end, entries)) = verified(bytes, seed, offset) else {
                 offset += self.word;
                 continue;
             };
-            let (tags, slots, base) = walk_entries(entries);
+            let Entries { tags, slots, base } = Entries::of(entries);
             let events = slots.len() as u64;
             if let Some(base) = base {
                 (first, next) = (base, base);
             }
-            let end = end.next_multiple_of(self.word).min(self.sector);
+            let end = padded(self.word, end, &bytes[offset + 4..end]).min(self.sector);
             frames.push(Found { bytes: at + offset..at + end, positions: next..next + events, tags, slots });
             next += events;
             offset = end;
         }
         Some(Sector { bytes: at..at + self.sector, sequence, positions: first..next, frames })
     }
+}
+
+/// Where a frame that ends at `end`, and whose bytes behind the CRC these are, ends with its padding.
+fn padded(word: usize, end: usize, body: &[u8]) -> usize {
+    let words = end.next_multiple_of(word);
+    let looks_erased = body.len() >= word && body[body.len() - word..].iter().all(|byte| *byte == 0xFF);
+    if words == end && looks_erased { words + word } else { words }
 }
 
 fn verified(sector: &[u8], seed: u32, offset: usize) -> Option<(usize, &[u8])> {
@@ -247,46 +288,75 @@ fn verified(sector: &[u8], seed: u32, offset: usize) -> Option<(usize, &[u8])> {
     (length >= 2 && stored(digest.finalize()) == sector[offset..offset + 4]).then(|| (end, &sector[start + 1..end]))
 }
 
-/// The tags, the slots of the events, and the base that an OPEN names.
-fn walk_entries(entries: &[u8]) -> (Vec<u8>, Vec<Slot>, Option<u64>) {
-    let (mut input, mut tags, mut slots, mut base) = (Input(entries), Vec::new(), Vec::new(), None);
-    let mut entry = |input: &mut Input<'_>| -> Option<bool> {
+/// What the entries of a frame are.
+#[derive(Default)]
+struct Entries {
+    tags: Vec<u8>,
+    /// The slots of the events.
+    slots: Vec<Slot>,
+    /// The base that an OPEN names.
+    base: Option<u64>,
+}
+
+impl Entries {
+    fn of(bytes: &[u8]) -> Self {
+        let (mut input, mut entries) = (Input(bytes), Self::default());
+        while entries.take(&mut input) == Some(true) {}
+        entries
+    }
+
+    /// Takes in one entry; whether another one follows.
+    fn take(&mut self, input: &mut Input<'_>) -> Option<bool> {
         let tag = input.byte()?;
-        let (more, tag) = (tag >= 0x80, tag & 0x7F);
-        tags.push(tag);
-        match tag {
-            0..=0x5F => slots.push((Some(tag), false)),
-            0x60 => slots.push((input.0.first().copied(), true)),
-            0x61 => slots.push((None, false)),
-            _ => {}
-        }
-        match tag {
-            0..=0x5F => input.skip(1)?,
-            0x60..=0x62 => {
-                input.skip(if tag == 0x60 { 3 } else { 2 })?;
-                input.varint()?;
-                input.varint()?;
-                input.varint()?;
+        let (more, tag) = (tag & MORE != 0, tag & !MORE);
+        self.tags.push(tag);
+        let named = tag & !(TELLS_SCHEMA | TELLS_BACK);
+        let has_payload = match tag {
+            0..INTRODUCTION => {
+                self.slots.push((Some(tag), false));
+                input.byte()?;
+                true
             }
-            0x63 => {
-                input.skip(1)?;
-                input.varint()?;
+            INTRODUCTION..TRACK => {
+                match named {
+                    INTRODUCTION => self.slots.push((Some(input.byte()?), true)),
+                    INLINE => self.slots.push((None, false)),
+                    SNAPSHOT => {}
+                    _ => return None,
+                }
+                input.skip(1 + usize::from(tag & TELLS_SCHEMA != 0))?;
+                input.varints(2 + usize::from(tag & TELLS_BACK != 0))?;
+                true
             }
-            0x64 => {
-                base = Some(input.varint()?);
-                input.varint()?;
-                input.varint()?;
-                input.varint()?;
+            TRACK => {
+                input.byte()?;
+                input.varints(1)?;
+                false
             }
-            0x65 => drop(input.varint()?),
-            _ => {}
-        }
-        if more && tag <= 0x62 {
+            OPEN => {
+                self.base = Some(input.varint()?);
+                input.varints(3)?;
+                false
+            }
+            DIGEST => {
+                input.varints(1)?;
+                true
+            }
+            RESUME | ERASE => {
+                input.varints(1)?;
+                false
+            }
+            LOST | LEFT => {
+                input.varints(2)?;
+                false
+            }
+            CLOSE => false,
+            _ => return None,
+        };
+        if more && has_payload {
             let length = usize::try_from(input.varint()?).ok()?;
             input.skip(length)?;
         }
         Some(more)
-    };
-    while entry(&mut input) == Some(true) {}
-    (tags, slots, base)
+    }
 }

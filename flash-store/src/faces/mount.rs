@@ -5,6 +5,7 @@ use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{Moment, Position};
 
 use super::flash_log::{FlashLog, Newest, State};
+use super::search::Newer;
 use super::walk::Walk;
 use super::{NorFlash, face};
 use crate::error::MountError;
@@ -115,8 +116,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
             let newer = self.find_newer(scratch).await.map_err(unmounted)?;
             let found = match newer {
-                Some(newer) if rounds < ROUNDS => self.end_of_run(identity, newer, scratch).await.map_err(unmounted)?,
-                None if rounds > ROUNDS || fallen || self.ends_here(scratch).await.map_err(unmounted)? => {
+                Newer::Opened(newer) if rounds < ROUNDS => {
+                    self.end_of_run(identity, newer, scratch).await.map_err(unmounted)?
+                }
+                Newer::None
+                    if rounds > ROUNDS
+                        || fallen
+                        || self.ends_here(scratch).await.map_err(unmounted)? =>
+                {
                     break;
                 }
                 _ => {
@@ -125,6 +132,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
             };
             if found <= sequence {
+                if let Newer::Headless(headless) = newer {
+                    self.pass_headless(headless);
+                }
                 break;
             }
             sequence = found;
@@ -177,12 +187,32 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         sequence: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<u32>, ReadError<F::Error>> {
+        let header = self.first_header(sequence, scratch).await?;
+        Ok(header.map(|header| header.erases))
+    }
+
+    /// Whether the first part of its header says that this sector was made ready under this sequence number.
+    pub(crate) async fn is_prepared_as(
+        &mut self,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<bool, ReadError<F::Error>> {
+        let header = self.first_header(sequence, scratch).await?;
+        Ok(header.is_some_and(|header| (header.identity, header.sequence) == (self.identity, sequence)))
+    }
+
+    /// The first part of the header of the sector for this sequence number, whatever it says.
+    async fn first_header(
+        &mut self,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Header>, ReadError<F::Error>> {
         let region = self.medium.region;
         let sector = region.sector_at(sequence);
         let least = u32::try_from(PREPARED_BYTES).unwrap_or(32);
         let bytes = self.medium.window(sector, least, sector.saturating_add(region.sector), scratch).await?;
         Ok(match Header::decode(&region, bytes.get(..PREPARED_BYTES).unwrap_or_default()) {
-            Found::Prepared(header) => Some(header.erases),
+            Found::Prepared(header) => Some(header),
             _ => None,
         })
     }

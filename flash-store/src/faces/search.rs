@@ -1,19 +1,42 @@
 //! Finding out which sectors of the region hold the log: the newest, the oldest, the one to come.
 
+use evenkeel_core::Position;
 use evenkeel_core::error::ReadError;
 use evenkeel_core::scratch::Scratch;
 
 use super::flash_log::{FlashLog, Prepared};
-use super::mount::{OPEN_STRIDE, unmounted};
+use super::mount::{OPEN_PLACES, OPEN_STRIDE, open_place, unmounted};
 use super::{NorFlash, face};
 use crate::error::MountError;
+use crate::format::entry::Head;
 use crate::format::header::{Found, Identity, PREPARED_BYTES, Prepared as Header};
+use crate::sabotage::{self, Break};
 
 /// The bytes of a first header that are the same for every log of this geometry.
 const GEOMETRY_BYTES: usize = 7;
 
 /// How many sectors behind the newest are looked at for one that tells that the log ends there.
 const LOOKED_AHEAD: u32 = 3;
+
+/// How many bytes of a place for a header are looked at to see whether it was begun with.
+const LOOKED_AT: u32 = 8;
+
+/// What there is behind a sector that was taken for the newest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Newer {
+    None,
+    /// A newer one after all.
+    Opened(u32),
+    /// Sectors that were in use and cannot be read.
+    Headless(Headless),
+}
+
+/// Sectors behind the newest whose second header is damaged: the last of them, and how many events are in all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Headless {
+    last: u32,
+    events: u32,
+}
 
 /// What a look at the headers of one sector found.
 #[derive(Debug, Clone, Copy)]
@@ -108,13 +131,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// one after all, behind sectors that were set aside or whose header is damaged.
     ///
     /// Before a sector is erased, the newest one says so: so it is known how far ahead the next can be.
-    pub(crate) async fn find_newer(&mut self, scratch: &mut Scratch<'_>) -> Result<Option<u32>, ReadError<F::Error>> {
+    pub(crate) async fn find_newer(&mut self, scratch: &mut Scratch<'_>) -> Result<Newer, ReadError<F::Error>> {
         let region = self.medium.region;
         let newest = self.newest.sequence;
         (self.next, self.prepared) = (newest.saturating_add(1), Prepared::No);
         let most = newest.saturating_add(region.sectors.saturating_sub(1));
-        let said = if self.announced > newest { self.announced.saturating_add(1) } else { newest.saturating_add(1) };
-        let (mut newer, mut sequence) = (None, newest);
+        let mut said =
+            if self.announced > newest { self.announced.saturating_add(1) } else { newest.saturating_add(1) };
+        let (mut newer, mut headless, mut sequence) = (None, Headless::default(), newest);
         while sequence < said.min(most) {
             sequence = sequence.saturating_add(1);
             match self.probe(region.index_of(sequence), Some((self.identity, sequence)), scratch).await? {
@@ -124,12 +148,89 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     newer = Some(sequence);
                 }
                 Probe::Prepared(identity, found) if identity == self.identity && found == sequence => {
-                    (self.next, self.prepared) = (sequence, Prepared::Found);
+                    match self.read_headless(sequence, scratch).await? {
+                        Some(events) => {
+                            headless = Headless { last: sequence, events: headless.events.saturating_add(events) };
+                            said = said.max(sequence.saturating_add(1));
+                        }
+                        None => (self.next, self.prepared) = (sequence, Prepared::Found),
+                    }
                 }
                 _ => {}
             }
         }
-        Ok(newer)
+        Ok(match newer {
+            Some(newer) => Newer::Opened(newer),
+            None if headless.last > newest => Newer::Headless(headless),
+            None => Newer::None,
+        })
+    }
+
+    /// Reads a sector that has been prepared and whose second header does not verify: how many events are in it.
+    /// `None` if there is no frame in it: then it was never opened, or the header is all that was ever written.
+    ///
+    /// A frame behind the header is only written once the header has been read back, so no power cut leaves this: the
+    /// header was damaged at rest.
+    async fn read_headless(
+        &mut self,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<u32>, ReadError<F::Error>> {
+        let region = self.medium.region;
+        let Some(begun) = self.begun_header(sequence, scratch).await? else { return Ok(None) };
+        if sabotage::is_on(Break::DamagedHeader) {
+            return Ok(None);
+        }
+        let (mut walk, mut is_found) = (self.walk(sequence, begun), false);
+        while let Some(step) = self.medium.step(&mut walk, None, scratch).await? {
+            is_found = true;
+            match step.head {
+                Head::Track { tracker, position } => {
+                    let _ = self.trackers.set(tracker, position);
+                }
+                Head::Erase { ahead } => {
+                    let ahead = ahead.min(region.sectors.saturating_sub(1));
+                    self.announced = self.announced.max(sequence.saturating_add(ahead));
+                }
+                Head::Lost { first, count } => self.overwritten = (first, count),
+                _ => {}
+            }
+        }
+        Ok(is_found.then_some(walk.ordinal))
+    }
+
+    /// Where in a sector the second header was begun with, whether or not it can be read.
+    pub(crate) async fn begun_header(
+        &mut self,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<u32>, ReadError<F::Error>> {
+        let region = self.medium.region;
+        let sector = region.sector_at(sequence);
+        for number in 0..OPEN_PLACES {
+            let Some(place) = open_place(&region, number) else { break };
+            if !self.medium.erased_between(sector, place, place.saturating_add(LOOKED_AT), scratch).await? {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on behind sectors whose second header is damaged: the positions of their events are never given to others,
+    /// and are told as missing. The newest sector that can be read is not written to any more.
+    pub(crate) fn pass_headless(&mut self, headless: Headless) {
+        let newest = &mut self.newest;
+        newest.events = newest.events.saturating_add(headless.events);
+        // What was acknowledged was there, whatever can be counted now.
+        let seen = self.trackers.iter().map(|(_, position)| position).max().unwrap_or(Position::START);
+        let short = seen.next().since(newest.next());
+        newest.events = newest.events.saturating_add(u32::try_from(short).unwrap_or(u32::MAX));
+        (newest.offset, newest.stored) = (self.medium.region.sector, true);
+        (newest.torn, newest.closed, newest.lost) = (false, false, 0);
+        self.announced = self.announced.max(headless.last);
+        if self.prepared == Prepared::No {
+            self.next = headless.last.saturating_add(1);
+        }
     }
 
     /// Whether what follows the newest sector looks like the end of the log: prepared for the next lap, of the lap

@@ -73,7 +73,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             // behind what was said before.
             let next = newest.saturating_add(1);
             let said = if self.newest.torn { self.announced_before } else { self.announced };
-            let spare = said.saturating_add(1);
+            // Behind sectors whose header is damaged, which the next mount looks behind as well.
+            let behind = self.newest.offset >= self.medium.region.sector && self.next > next;
+            let spare = if behind { self.next } else { said.saturating_add(1) };
             let passable = said > newest && spare.saturating_sub(newest) < sectors && sectors > 2;
             if passable && self.clear_place(spare, scratch).await? == Hold::Nothing {
                 return self.erase_again(spare, scratch).await;

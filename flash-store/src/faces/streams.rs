@@ -141,14 +141,22 @@ impl Follow {
 
 #[face]
 impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
-    /// Starts a walk through a sector from its second header; `None` if that cannot be read.
+    /// Starts a walk through a sector from its second header. If that is damaged, from where it should be: streams and
+    /// versions need no position. `None` if the first header cannot be read either.
     pub(crate) async fn walk_of(
         &mut self,
         sequence: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Walk>, ReadError<F::Error>> {
-        let Some(opened) = self.opened(self.identity, sequence, scratch).await? else { return Ok(None) };
-        self.walk_from(sequence, &opened, scratch).await.map(Some)
+        if let Some(opened) = self.opened(self.identity, sequence, scratch).await? {
+            return self.walk_from(sequence, &opened, scratch).await.map(Some);
+        }
+        if sequence >= self.newest.sequence || !self.is_prepared_as(sequence, scratch).await? {
+            return Ok(None);
+        }
+        let Some(begun) = self.begun_header(sequence, scratch).await? else { return Ok(None) };
+        let (_, _, end) = self.first_opened_after(sequence, scratch).await?;
+        Ok(Some(Walk { end: end.unwrap_or(u32::MAX), ..self.walk(sequence, begun) }))
     }
 
     /// Starts a walk through a sector from its second header.
