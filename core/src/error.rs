@@ -84,6 +84,9 @@ pub enum AppendError<E> {
     Codec(CodecError),
     /// The batch cannot be sealed.
     Integrity(IntegrityError),
+    /// A counter of the log has come to its end, positions or the numbers of its sectors: no device lives that long.
+    /// What is in the log can be read.
+    Exhausted,
     /// The log has not been mounted.
     NotMounted,
 }
@@ -407,6 +410,7 @@ impl<E: fmt::Debug> fmt::Display for AppendError<E> {
             Self::TooLarge { bytes, limit } => write!(f, "a batch of {bytes} bytes exceeds the limit of {limit}"),
             Self::ScratchTooSmall { needed } => write!(f, "the scratch buffer is too small: {needed} bytes are needed"),
             Self::TableFull => f.write_str("no place is left for another stream or tracker"),
+            Self::Exhausted => f.write_str("a counter of the log has come to its end"),
             Self::Codec(error) => error.fmt(f),
             Self::Integrity(error) => error.fmt(f),
             Self::NotMounted => f.write_str("the log is not mounted"),

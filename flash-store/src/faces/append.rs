@@ -4,7 +4,7 @@ use evenkeel_core::batch::{Batch, Entry, Op};
 use evenkeel_core::bytes::ByteWriter;
 use evenkeel_core::error::{AppendError, HeldBy};
 use evenkeel_core::scratch::Scratch;
-use evenkeel_core::{Appended, Tracker, Version};
+use evenkeel_core::{Appended, Position, Tracker, Version};
 
 use super::flash_log::{FlashLog, State};
 use super::mount::LEAST_SCRATCH;
@@ -18,6 +18,9 @@ use crate::table::Known;
 
 /// What the header of a sector may take, both parts, for the limit of a batch.
 const SECTOR_OVERHEAD: u32 = 2 * 32 + 64;
+
+/// With a higher first position, the positions of a sector may come to the end of all: each event is checked then.
+const LAST_BASE: Position = Position(u64::MAX - u32::MAX as u64);
 
 #[face]
 impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
@@ -57,7 +60,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     #[inline]
     fn one_at_hand(&mut self, batch: &Batch<'_>) -> Option<One> {
         let region = &self.medium.region;
-        if self.state != State::Mounted || self.newest.torn || self.newest.closed {
+        if self.state != State::Mounted || self.newest.torn || self.newest.closed || self.newest.base > LAST_BASE {
             return None;
         }
         let Entry { op: Op::Event { stream, kind, schema, version }, local: false, start, len } = batch.only()? else {
@@ -132,6 +135,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let mut scratch = room_to_read(batch, &mut small);
             self.settle(&mut scratch).await?;
             self.secure(&mut scratch).await?;
+        }
+        // The position after the last event must be one, too.
+        if self.newest.next().0.checked_add(u64::from(batch.events())).is_none() {
+            return Err(AppendError::Exhausted);
         }
         let mut new_trackers = 0_usize;
         for index in 0..batch.len() {

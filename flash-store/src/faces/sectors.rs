@@ -68,6 +68,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             return Ok(Hold::Nothing);
         }
         let (newest, sectors) = (self.newest.sequence, self.medium.region.sectors);
+        if newest > u32::MAX.saturating_sub(sectors) {
+            return Err(AppendError::Exhausted);
+        }
         if self.announcement(newest.saturating_add(sectors)).is_none() {
             // What is set aside must be said, or the next mount would not look behind it: it looks no further than right
             // behind what was said before.
