@@ -185,6 +185,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while let Some(step) = self.medium.step(&mut walk, None, scratch).await? {
             is_found = true;
             match step.head {
+                // It reads well now and then: it was being written when power failed.
+                Head::Open { .. } => return Ok(None),
                 Head::Track { tracker, position } => {
                     let _ = self.trackers.set(tracker, position);
                 }
