@@ -17,6 +17,18 @@ pub enum Break {
     WearLevelling,
     /// Take the newest sector for one that was never opened if its second header does not verify.
     DamagedHeader,
+    /// Do not repeat the last frame at a new start, though a reader takes it for void then.
+    LastFrame,
+    /// Take a frame for whole without its checksum.
+    Checksum,
+    /// End a walk through a sector at the first frame that does not verify.
+    Damage,
+    /// Look for frames behind damage without a bound.
+    Budget,
+    /// Let a sector go before its streams have newer snapshots.
+    Snapshots,
+    /// Refuse everything after a write that failed, in place of finding out what became of it.
+    FindingOut,
 }
 
 #[cfg(not(feature = "_sabotage"))]

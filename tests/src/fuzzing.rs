@@ -101,10 +101,8 @@ fn hostile<const W: usize, const R: usize, const S: usize>(sectors: usize, page:
         }
         Err(error) => assert!(stored.is_empty(), "after {} appends: {error}", stored.len()),
     }
-    // An image made up so that a frame begins right behind what reads erased can have a word programmed twice.
-    if std::env::var_os("EVENKEEL_HUNT").is_some() {
-        flash.assert_no_violations();
-    }
+    // Words programmed twice are not held against the log here: an image can be made up so that something stands behind
+    // what reads erased for longer than any log leaves it, and an append does not read ahead of itself.
     cost
 }
 

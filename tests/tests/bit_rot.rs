@@ -270,7 +270,26 @@ fn every_bit_of_words_of_16_bytes() {
     every_bit::<16, 1, 1024>("every_bit_of_words_of_16_bytes", 3, 3);
 }
 
-/// The check can fail: if the newest sector is taken for one that was never opened, its positions go to others.
+/// The check of G5 can fail: a walk that ends at the first damage loses what stands behind it.
+#[test]
+fn bit_rot_is_caught_costing_what_stands_behind() {
+    let sample = sample::<4, 4, 512>(3, true, 1);
+    let sector = sample.sectors.iter().find(|sector| sector.frames.len() > 3).expect("a sector with some frames");
+    let hit = sector.frames[1].bytes.start + 2;
+    let check = || {
+        let flash = sample.flash.fork();
+        flash.flip_bit(hit as u32, 0);
+        sample.check(&flash, &[hit])
+    };
+    check();
+    sabotage::set(Some(Break::Damage));
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).err();
+    sabotage::set(None);
+    let message = message(&*caught.expect("the break went unnoticed"));
+    assert!(message.contains("is lost, {"), "caught for another reason: {message}");
+}
+
+/// The check of G3 can fail: if the newest sector is taken for one that was never opened, its positions go to others.
 #[test]
 fn bit_rot_in_the_newest_header_is_caught_if_it_is_ignored() {
     let sample = sample::<4, 4, 512>(3, true, 1);

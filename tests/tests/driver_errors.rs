@@ -2,11 +2,12 @@
 //! there whole or not at all, a place that fails for ever costs no more than itself, and the log goes on.
 
 use evenkeel_core::{Log, RecordManager};
+use evenkeel_flash_store::sabotage::{self, Break};
 use evenkeel_host_sim::flash::{ChipProfile, FlashOp, Leaves, SimFlash, Times};
 use evenkeel_host_sim::rng::Rng;
 use evenkeel_tests::life::warmed;
 use evenkeel_tests::oracle::{Oracle, SCRATCH, Step, unmounted, workload};
-use evenkeel_tests::report::{Findings, Quiet, command, hunting, number, tell};
+use evenkeel_tests::report::{Findings, Quiet, command, hunting, message, number, tell};
 
 /// So often a step is tried that the driver makes fail.
 const TRIES: u32 = 12;
@@ -193,4 +194,25 @@ fn a_sector_that_never_erases_again_is_passed_over() {
     drop(quiet);
     tell(&format!("40 sectors that cannot be erased: {failed} calls failed, {} findings", findings.count));
     findings.assert_none();
+}
+
+/// The check of G9 can fail: a log that does not find out what became of a write that failed never works again.
+#[test]
+fn a_log_that_stays_down_after_an_error_is_caught() {
+    let warm = warmed::<4, 4, 512>(&ChipProfile::generic(4, 4, 512), 3, 1, (3, 5), 50);
+    let run = |rule: Option<Break>| {
+        sabotage::set(rule);
+        let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let (flash, mut oracle) = (warm.0.fork(), warm.1.clone());
+            flash.set_leaves(Leaves::Nothing);
+            flash.fail_later(FlashOp::Write, 1, 1);
+            let failed = persevere(&flash, &mut oracle, &workload(4, 10, 4, 50), Then::GoesOn);
+            assert!(failed > 0, "no write failed");
+        }));
+        sabotage::set(None);
+        lived.err().map(|panic| message(&*panic))
+    };
+    assert_eq!(run(None), None);
+    let told = run(Some(Break::FindingOut)).expect("the break went unnoticed");
+    assert!(told.contains("NotMounted"), "caught for another reason: {told}");
 }

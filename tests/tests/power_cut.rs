@@ -256,19 +256,43 @@ fn power_cut_everywhere() {
     }
 }
 
-/// The check can fail: without the torn-tail rule a cut loses events or programs a word twice.
-#[test]
-fn power_cut_with_a_broken_torn_tail_rule_is_caught() {
+/// What a sweep of simple cuts says when this rule is broken.
+fn caught(rule: Break) -> String {
     let profile = ChipProfile::generic(4, 4, 512);
     let warm = warmed::<4, 4, 512>(&profile, 3, 1, (11, 5), 50);
     let steps = workload(12, 8, 4, 50);
-    sabotage::set(Some(Break::TornTailRule));
-    let caught = (0..200).find_map(|after| {
-        let cut = Cut { word: TornWord::RandomBits, page: TornPage::InOrder, ..Cut::after(after) };
-        catch_unwind(AssertUnwindSafe(|| life(&warm, &steps, &[cut.with_seed(after)], true))).err()
-    });
+    let lives = || {
+        (0..200).find_map(|after| {
+            let cut = Cut { word: TornWord::RandomBits, page: TornPage::InOrder, ..Cut::after(after) };
+            catch_unwind(AssertUnwindSafe(|| life(&warm, &steps, &[cut.with_seed(after)], true))).err()
+        })
+    };
+    assert!(lives().is_none(), "these cuts lose something without any break");
+    sabotage::set(Some(rule));
+    let caught = lives();
     sabotage::set(None);
     let message = message(&*caught.expect("the break went unnoticed"));
-    tell(&format!("without the torn-tail rule: {message}"));
+    tell(&format!("with {rule:?} broken: {message}"));
+    message
+}
+
+/// The check of G7 can fail: without the torn-tail rule a cut has a word programmed twice.
+#[test]
+fn power_cut_with_a_broken_torn_tail_rule_is_caught() {
+    let message = caught(Break::TornTailRule);
     assert!(message.contains("ProgrammedTwice"), "caught for another reason: {message}");
+}
+
+/// The check of G1 can fail: a last frame that is not repeated is void, though its append had returned.
+#[test]
+fn power_cut_is_caught_losing_a_last_frame_that_is_not_repeated() {
+    let message = caught(Break::LastFrame);
+    assert!(message.starts_with("positions") && message.ends_with("are lost"), "caught for another reason: {message}");
+}
+
+/// The check of G2 can fail: without its checksum a batch that was cut off is there in part.
+#[test]
+fn power_cut_is_caught_tearing_a_batch_that_has_no_checksum() {
+    let message = caught(Break::Checksum);
+    assert!(message.contains("the log ends at"), "caught for another reason: {message}");
 }

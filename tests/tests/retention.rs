@@ -2,9 +2,12 @@
 
 use evenkeel_core::error::{AppendError, ExecuteError, HeldBy, ReadError};
 use evenkeel_core::{Aggregate, GapReason, Kind, Log, Notification, Position, Snapshot, Tracker};
+use evenkeel_flash_store::sabotage::{self, Break};
 use evenkeel_flash_store::{FlashLog, Region, Retention};
-use evenkeel_host_sim::flash::{Cut, SimFlash, TornErase};
-use evenkeel_tests::oracle::identity;
+use evenkeel_host_sim::flash::{ChipProfile, Cut, SimFlash, TornErase};
+use evenkeel_tests::life::live;
+use evenkeel_tests::oracle::{Oracle, SCRATCH, Step, identity, unmounted, workload};
+use evenkeel_tests::report::message;
 use serde::{Deserialize, Serialize};
 
 type Flash = SimFlash<4, 4, 512>;
@@ -136,6 +139,30 @@ fn what_was_overwritten_is_told_after_power_cuts_around_the_erase() {
             told(&mut log, 0);
         }
     }
+}
+
+/// The checks of G8 can fail: a sector that goes before it was seen, or before its streams have snapshots.
+#[test]
+fn letting_go_too_early_is_caught() {
+    let run = |rule: Option<Break>| {
+        let profile = ChipProfile::generic(4, 4, 512);
+        sabotage::set(rule);
+        let lived = std::panic::catch_unwind(|| {
+            let flash = SimFlash::<4, 4, 512>::new(&profile, 4);
+            unmounted(&flash).mount_or_format(identity(), &mut [0; SCRATCH]).unwrap();
+            let mut steps = workload(5, 200, 4, 50);
+            // What is acknowledged is only what a full log asks for.
+            steps.retain(|step| matches!(step, Step::Append(_) | Step::Maintain));
+            live(&flash, &mut Oracle::default(), &steps, &mut 0, false).expect("power was never cut");
+        });
+        sabotage::set(None);
+        lived.err().map(|panic| message(&*panic))
+    };
+    assert_eq!(run(None), None);
+    let unseen = run(Some(Break::Retention)).expect("the break went unnoticed");
+    assert!(unseen.contains("were let go"), "caught for another reason: {unseen}");
+    let unreplaced = run(Some(Break::Snapshots)).expect("the break went unnoticed");
+    assert!(unreplaced.contains("stream"), "caught for another reason: {unreplaced}");
 }
 
 #[test]

@@ -640,7 +640,7 @@ fn every_error_is_told_in_one_line() {
     let codec = evenkeel_core::CodecError::DoesNotFit;
     let held = [HeldBy::Tracker(tracker), HeldBy::Stream(stream, Kind(1)), HeldBy::Policy, HeldBy::Wear];
     let full = held.map(|held_by| AppendError::Full { held_by });
-    let others: [AppendError<&str>; 10] = [
+    let others: [AppendError<&str>; 11] = [
         AppendError::Storage("broken"),
         AppendError::Conflict { stream, expected, actual },
         AppendError::Gap { stream, expected, actual },
@@ -649,6 +649,7 @@ fn every_error_is_told_in_one_line() {
         AppendError::TooLarge { bytes: 5, limit: 4 },
         AppendError::ScratchTooSmall { needed: 5 },
         AppendError::TableFull,
+        AppendError::Exhausted,
         AppendError::Codec(codec),
         AppendError::NotMounted,
     ];

@@ -409,6 +409,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         sequence: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<HeldBy>, ReadError<F::Error>> {
+        if sabotage::is_on(Break::Snapshots) {
+            return Ok(None);
+        }
         let Some(mut walk) = self.walk_of(sequence, scratch).await? else { return Ok(None) };
         let end = self.end_of(sequence);
         while let Some(step) = self.medium.step(&mut walk, end, scratch).await? {

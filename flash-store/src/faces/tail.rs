@@ -61,6 +61,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         match self.state {
             State::Mounted => self.keep_newest(scratch).await,
             State::Unknown => Err(ReadError::NotMounted),
+            State::Interrupted if sabotage::is_on(Break::FindingOut) => Err(ReadError::NotMounted),
             State::Interrupted => self.mount_again(scratch).await,
         }
     }
@@ -165,7 +166,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     }
                     written => written,
                 },
-                last => self.write_resume(frontier, free, last, scratch).await?,
+                last => {
+                    let last = last.filter(|_| !sabotage::is_on(Break::LastFrame));
+                    self.write_resume(frontier, free, last, scratch).await?
+                }
             };
             let Some(frame) = written else { break };
             if self.medium.frame(self.newest.sector, self.newest.seed, frame.at, scratch).await?.is_some() {

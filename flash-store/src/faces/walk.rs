@@ -10,6 +10,7 @@ use super::{NorFlash, face};
 use crate::format::entry::{self, Head, Parsed};
 use crate::format::frame::{Claim, Frame, HEAD_BYTES};
 use crate::region::align_up;
+use crate::sabotage::{self, Break};
 
 /// A place in a sector, and what has been learnt on the way there.
 #[derive(Debug, Clone)]
@@ -432,7 +433,10 @@ impl<F: NorFlash> Medium<F> {
     ) -> Result<Option<Frame>, ReadError<F::Error>> {
         let word = self.region.word;
         let mut place = at.saturating_add(word);
-        while place < end && walk.budget > 0 {
+        if sabotage::is_on(Break::Damage) {
+            return Ok(None);
+        }
+        while place < end && (walk.budget > 0 || sabotage::is_on(Break::Budget)) {
             if let Some(claim) = self.claim(walk.sector, place, scratch).await? {
                 if self.is_likely(walk, &claim, scratch).await? {
                     walk.budget = walk.budget.saturating_sub(claim.end.saturating_sub(place));
