@@ -92,6 +92,14 @@ struct FoundSnapshot {
     len: u32,
 }
 
+/// How many sectors back to look for what comes before the entry of a stream that is read first in a sector.
+///
+/// Only the very first of a stream has nothing before it. Another one that says so is not the stream's first in this
+/// sector: what comes before it here is damaged, and what comes before that is looked for in each sector.
+fn back_of_first(named: &Named) -> u32 {
+    if named.version > Version(1) { named.back.max(1) } else { named.back }
+}
+
 /// What an entry is to a stream being followed.
 enum Sighting {
     Event,
@@ -120,7 +128,8 @@ impl Follow {
                 Some(Sighting::Event)
             }
             Head::Snapshot { named } if named.stream == self.stream => {
-                self.back.get_or_insert(named.back);
+                // It stands for events: they come before it.
+                self.back.get_or_insert(named.back.max(1));
                 self.kind = named.kind;
                 self.version = self.version.max(named.version);
                 Some(Sighting::Snapshot(*named))
@@ -130,7 +139,7 @@ impl Follow {
     }
 
     fn take(&mut self, named: &Named) {
-        self.back.get_or_insert(named.back);
+        self.back.get_or_insert(back_of_first(named));
         (self.kind, self.schema, self.version) = (named.kind, named.schema, named.version);
     }
 
