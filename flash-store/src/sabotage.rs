@@ -25,8 +25,6 @@ pub enum Break {
     Damage,
     /// Look for frames behind damage without a bound.
     Budget,
-    /// Let a sector go before its streams have newer snapshots.
-    Snapshots,
     /// Refuse everything after a write that failed, in place of finding out what became of it.
     FindingOut,
 }

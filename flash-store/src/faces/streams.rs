@@ -164,8 +164,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             return Ok(None);
         }
         let Some(begun) = self.begun_header(sequence, scratch).await? else { return Ok(None) };
-        let (_, _, end) = self.first_opened_after(sequence, scratch).await?;
-        Ok(Some(Walk { end: end.unwrap_or(u32::MAX), ..self.walk(sequence, begun) }))
+        let left = self.first_opened_after(sequence, scratch).await?.left;
+        Ok(Some(Walk { end: left.unwrap_or(u32::MAX), ..self.walk(sequence, begun) }))
     }
 
     /// Starts a walk through a sector from its second header.
@@ -418,9 +418,6 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         sequence: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<HeldBy>, ReadError<F::Error>> {
-        if sabotage::is_on(Break::Snapshots) {
-            return Ok(None);
-        }
         let Some(mut walk) = self.walk_of(sequence, scratch).await? else { return Ok(None) };
         let end = self.end_of(sequence);
         while let Some(step) = self.medium.step(&mut walk, end, scratch).await? {
