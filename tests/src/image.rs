@@ -143,7 +143,8 @@ impl Geometry {
     /// Writes the second part of the header; answers where the first frame goes.
     pub fn open(&self, image: &mut [u8], sequence: u32, open: &Open) -> usize {
         let mut entry = vec![OPEN];
-        for number in [open.base, u64::from(open.genesis), u64::from(open.moment.0), open.moment.1] {
+        // No sector was the newest before it.
+        for number in [open.base, u64::from(open.genesis), 0, u64::from(open.moment.0), open.moment.1] {
             varint(number, &mut entry);
         }
         self.frame(image, sequence, self.first_place(), 0, &entry)
@@ -335,18 +336,15 @@ impl Entries {
             }
             OPEN => {
                 self.base = Some(input.varint()?);
-                input.varints(3)?;
+                input.varints(4)?;
                 false
             }
-            DIGEST => {
-                input.varints(1)?;
-                true
-            }
-            RESUME | ERASE => {
+            DIGEST => true,
+            RESUME | ERASE | LEFT => {
                 input.varints(1)?;
                 false
             }
-            LOST | LEFT => {
+            LOST => {
                 input.varints(2)?;
                 false
             }

@@ -119,11 +119,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 Newer::Opened(newer) if rounds < ROUNDS => {
                     self.end_of_run(identity, newer, scratch).await.map_err(unmounted)?
                 }
-                Newer::None
-                    if rounds > ROUNDS
-                        || fallen
-                        || self.ends_here(scratch).await.map_err(unmounted)? =>
-                {
+                Newer::None if rounds > ROUNDS || fallen || self.ends_here(scratch).await.map_err(unmounted)? => {
                     break;
                 }
                 _ => {
