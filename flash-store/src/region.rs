@@ -206,6 +206,11 @@ impl Region {
             .saturating_add(hidden)
     }
 
+    /// Whether a sector of the reserve has room for moves of trackers beside the snapshots, also after some power cuts.
+    pub(crate) const fn is_roomy(&self) -> bool {
+        self.sector >= 512 && self.sector >> 4 >= self.grid()
+    }
+
     /// How many bytes the marks of a new start take.
     pub(crate) const fn marks(&self) -> u32 {
         self.word << 1

@@ -211,16 +211,28 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         if !self.is_reserve(events > 0) || snapshots {
             return Ok(());
         }
-        let scratch = &mut room_to_read(batch, small);
-        let held_by = match self.let_go(scratch).await? {
+        let (offset, sector, roomy) = (self.newest.offset, self.medium.region.sector, self.medium.region.is_roomy());
+        let hold = self.let_go(&mut room_to_read(batch, small)).await?;
+        let held_by = match hold {
             Hold::Nothing => return Ok(()),
-            Hold::By(HeldBy::Tracker(held)) if events == 0 => match self.unreplaced(self.oldest.0, scratch).await? {
-                // Should power cuts use up what is left of the reserve, it is started anew: with nothing in it that stands
-                // nowhere else. So a move of a tracker goes there only if nothing is needed after it.
-                None if self.releases(batch, held) => return Ok(()),
-                None => HeldBy::Tracker(held),
-                Some(stream) => stream,
-            },
+            // Nothing is ever let go: what is left is for trackers.
+            Hold::By(HeldBy::Policy) if events == 0 => return Ok(()),
+            // Enough is left for the snapshots, should power cuts use some of it up.
+            Hold::By(HeldBy::Tracker(_)) if events == 0 && roomy && offset < sector >> 3 => return Ok(()),
+            Hold::By(HeldBy::Tracker(held))
+                if events == 0 && roomy && offset < sector >> 1 && self.releases(batch, held) =>
+            {
+                return Ok(());
+            }
+            Hold::By(HeldBy::Tracker(held)) if events == 0 => {
+                match self.unreplaced(self.oldest.0, &mut room_to_read(batch, small)).await? {
+                    // Should power cuts use up what is left of the reserve, it is started anew: with nothing in it that stands
+                    // nowhere else. So a move of a tracker goes there only if nothing is needed after it.
+                    None if self.releases(batch, held) => return Ok(()),
+                    None => HeldBy::Tracker(held),
+                    Some(stream) => stream,
+                }
+            }
             Hold::By(held_by) => held_by,
         };
         self.pressed = true;

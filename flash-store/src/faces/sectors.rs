@@ -354,7 +354,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// Whether the newest sector is the last of the reserve, and holds nothing that stands nowhere else.
     pub(crate) fn is_spare_reserve(&self) -> bool {
         let Newest { stored, tracked, unrepeated, sequence, .. } = self.newest;
-        let tracked = tracked.is_some_and(|at| unrepeated.is_none_or(|last| at < last));
+        // Where there is room enough, only many power cuts in a row lead here: then the log goes on rather than stay full.
+        let small = !self.medium.region.is_roomy();
+        let tracked = small && tracked.is_some_and(|at| unrepeated.is_none_or(|last| at < last));
         // Once another sector is going to be erased, the snapshots in this one are relied on.
         let relied_on = self.prepared != Prepared::No || self.announced > sequence;
         !relied_on && !stored && !tracked && self.oldest.0 < sequence && self.is_reserve(false)
