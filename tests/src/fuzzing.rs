@@ -12,8 +12,9 @@ use crate::contents::Contents;
 use crate::life::live_through;
 use crate::oracle::{Oracle, SCRATCH, Step, TestLog, UPLINK, identity, unmounted};
 
-/// What mounting may read beside twice the region.
-pub const CONSTANT_BYTES: u64 = 8 * 1024;
+/// What mounting may read beside twice the region: some headers and the last sectors are read more than twice, each time as
+/// much as fits the buffer.
+pub const CONSTANT_BYTES: u64 = 10 * 1024;
 
 /// How much was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
