@@ -219,9 +219,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             Hold::By(HeldBy::Policy) if events == 0 => return Ok(()),
             // Enough is left for the snapshots, should power cuts use some of it up.
             Hold::By(HeldBy::Tracker(_)) if events == 0 && roomy && offset < sector >> 3 => return Ok(()),
-            Hold::By(HeldBy::Tracker(held))
-                if events == 0 && roomy && offset < sector >> 1 && self.releases(batch, held) =>
-            {
+            Hold::By(HeldBy::Tracker(held)) if events == 0 && roomy && self.releases(batch, held) => {
                 return Ok(());
             }
             Hold::By(HeldBy::Tracker(held)) if events == 0 => {
