@@ -180,7 +180,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         if !self.fits(count(frame_len(entries)), padded) {
             let events = batch.events() > 0;
             self.next_sector(events, &mut room_to_read(batch, &mut small)).await?;
-            self.leave_the_reserve(batch, &mut small).await?;
+            if !self.medium.region.is_roomy() {
+                self.leave_the_reserve(batch, &mut small).await?;
+            }
             entries = self.entries_len(batch, false);
             if !self.fits(count(frame_len(entries)), padded) {
                 return Err(AppendError::TooLarge { bytes: count(frame_len(entries)), limit });
