@@ -4,7 +4,7 @@ use evenkeel_core::Position;
 
 use crate::{PowerCuts, SCRATCH, append, item, mounted, read, stream};
 
-/// Given power is lost after k operations of storing [S@2, S@3], for every k, when mounted again, then S lists either
+/// Given power is lost after k operations of storing `[S@2, S@3]`, for every k, when mounted again, then S lists either
 /// version 1 or versions 1, 2, 3, and the next append succeeds.
 pub fn case_11_a_batch_cut_off_is_there_whole_or_not_at_all<H: PowerCuts>(make: impl Fn() -> H) {
     let all = [item(7, 1, "first"), item(7, 2, [0xA5; 21]), item(7, 3, "third")];

@@ -72,7 +72,7 @@ pub fn case_03_an_event_stored_twice_conflicts_and_the_first_one_stays<H: Home>(
     assert_eq!(read(&mut log, Position::START).unwrap(), [(Position(1), item(S, 1, "first"))]);
 }
 
-/// Given S@1, when the batch [S@1, S@2, S@3] is stored, then it conflicts, and S has 1 event.
+/// Given S@1, when the batch `[S@1, S@2, S@3]` is stored, then it conflicts, and S has 1 event.
 pub fn case_04_a_batch_with_a_conflict_stores_nothing<H: Home>(make: impl Fn() -> H) {
     let (mut home, mut scratch) = (make(), [0; SCRATCH]);
     let mut log = mounted(&mut home, &mut scratch);
@@ -102,7 +102,7 @@ pub fn case_06_an_empty_batch_changes_nothing<H: Home>(make: impl Fn() -> H) {
     assert_eq!(stream(&mut log, S), [item(S, 1, "a")]);
 }
 
-/// Given S@1, when [S@2, S@3] is stored, then S lists versions 1, 2, 3 with their payloads.
+/// Given S@1, when `[S@2, S@3]` is stored, then S lists versions 1, 2, 3 with their payloads.
 pub fn case_07_a_batch_that_follows_on_is_stored<H: Home>(make: impl Fn() -> H) {
     let (mut home, mut scratch) = (make(), [0; SCRATCH]);
     let mut log = mounted(&mut home, &mut scratch);
