@@ -123,6 +123,7 @@ pub mod blocking {
     use evenkeel_macros::blocking as face;
 
     mod append;
+    mod chase;
     pub(crate) mod flash_log;
     mod listing;
     mod medium;
@@ -153,6 +154,7 @@ pub mod asynchronous {
     use evenkeel_macros::asynchronous as face;
 
     mod append;
+    mod chase;
     mod flash_log;
     mod listing;
     mod medium;

@@ -362,6 +362,10 @@ fn entry_info(entry: &EntryReport<'_>) -> EntryInfo {
             (info.entry, info.back, info.frontier) = ("left", Some(back), Some(frontier));
             None
         }
+        EntryKind::Oldest { back, events } => {
+            (info.entry, info.back, info.count) = ("oldest", Some(back), Some(events));
+            None
+        }
         _ => None,
     };
     if let Some(named) = named {

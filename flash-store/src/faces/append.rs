@@ -1,12 +1,14 @@
 //! Appending: one batch, one frame, one write call.
 
+use core::num::NonZeroU32;
+
 use evenkeel_core::batch::{Batch, Entry, Op};
 use evenkeel_core::bytes::ByteWriter;
 use evenkeel_core::error::{AppendError, HeldBy};
 use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{Appended, Tracker, Version};
 
-use super::flash_log::{FlashLog, State};
+use super::flash_log::{FlashLog, Newest, State};
 use super::mount::LEAST_SCRATCH;
 use super::sectors::Hold;
 use super::{NorFlash, face};
@@ -48,7 +50,31 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.program(batch, 0, padded).await?;
         self.take_in(batch);
         self.advance(batch.positions(), batch.events() > 0, len, padded);
+        if (0..batch.len()).any(|index| matches!(batch.entry(index).map(|entry| entry.op), Some(Op::Snapshot { .. }))) {
+            self.read_back(batch).await?;
+        }
         Ok(appended)
+    }
+
+    /// Reads the newest frame back, which holds a snapshot: so the history that it replaces may go without looking
+    /// for it again.
+    async fn read_back(&mut self, batch: &mut Batch<'_>) -> Result<(), AppendError<F::Error>> {
+        let Newest { sector, seed, sequence, last, .. } = self.newest;
+        let Some(last) = last else { return Ok(()) };
+        let mut small = [0; LEAST_SCRATCH as usize];
+        let read = self.medium.frame(sector, seed, last.at, &mut room_to_read(batch, &mut small)).await?;
+        if read.is_none_or(|read| read.end != last.end) {
+            self.trail.forget();
+            return Ok(()); // it is looked for when it matters
+        }
+        for index in 0..batch.len() {
+            if let Some(Op::Snapshot { stream, .. }) = batch.entry(index).map(|entry| entry.op) {
+                if let Some(known) = self.streams.get_mut(stream) {
+                    known.snapshot = NonZeroU32::new(sequence);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What most batches are: one event that follows on in a stream that has its slot, in a frame that fits the newest
@@ -366,7 +392,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             match batch.entry(index).map(|entry| entry.op) {
                 Some(Op::Event { stream, kind, schema, version }) => {
                     let slot = self.newest.slots;
-                    self.newest.digest.add(stream);
+                    self.newest.digest.add(stream, sequence);
                     if let Some(known) = self.streams.get_mut(stream) {
                         if introduced {
                             known.slot = Some(slot);
@@ -377,7 +403,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     }
                 }
                 Some(Op::Snapshot { stream, .. }) => {
-                    self.newest.digest.add(stream);
+                    self.newest.digest.add(stream, sequence);
                     if let Some(known) = self.streams.get_mut(stream) {
                         known.appeared = Some(sequence);
                     }

@@ -3,9 +3,9 @@
 use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{Bounds, Moment, Position, Tracker};
 
+use super::chase::{Resting as Chasing, Trail};
 use super::medium::Medium;
 use super::notifications::Reader;
-use super::streams::Resting as Chasing;
 use super::walk::Walk;
 use super::{NorFlash, face};
 use crate::error::MountError;
@@ -49,6 +49,10 @@ pub struct FlashLog<F: NorFlash, const SLOTS: usize = 16, const TRACKERS: usize 
     pub(crate) left_at: Option<u32>,
     /// How often the newest sector has been erased.
     pub(crate) wear: u32,
+    /// How often the sector prepared last has been.
+    pub(crate) next_wear: u32,
+    /// Up to where, in which sector, all streams have been found to have a newer snapshot.
+    pub(crate) replaced: Replaced,
     /// The first event that was overwritten though it was still asked for, and how many from there on were.
     pub(crate) overwritten: (Position, u64),
     /// The reserve was started anew since the mount: not again before something was let go.
@@ -59,6 +63,7 @@ pub struct FlashLog<F: NorFlash, const SLOTS: usize = 16, const TRACKERS: usize 
     pub(crate) trackers: Trackers<TRACKERS>,
     pub(crate) reader: Reader<SLOTS>,
     pub(crate) chase: Option<Chasing>,
+    pub(crate) trail: Trail,
 }
 
 /// How far memory agrees with the flash.
@@ -70,6 +75,15 @@ pub(crate) enum State {
     Interrupted,
     /// Everything is known.
     Mounted,
+}
+
+/// How far a sector has been looked through for streams that need it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Replaced {
+    pub(crate) sequence: u32,
+    /// Where in it the next frame is expected, and how many of its events come before.
+    pub(crate) offset: u32,
+    pub(crate) ordinal: u32,
 }
 
 /// Whether the next sector can be opened.
@@ -164,6 +178,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             aside: 0,
             left_at: None,
             wear: 0,
+            next_wear: 0,
+            replaced: Replaced::default(),
             overwritten: (Position(1), 0),
             restarted: false,
             pressed: false,
@@ -171,6 +187,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             trackers: Trackers::new(),
             reader: Reader::new(),
             chase: None,
+            trail: Trail::new(),
         }
     }
 

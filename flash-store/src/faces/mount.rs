@@ -4,7 +4,8 @@ use evenkeel_core::error::ReadError;
 use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{Moment, Position};
 
-use super::flash_log::{FlashLog, Newest, State};
+use super::flash_log::{FlashLog, Newest, Replaced, State};
+use super::search::Behind;
 use super::walk::Walk;
 use super::{NorFlash, face};
 use crate::error::MountError;
@@ -30,9 +31,11 @@ const STEADY_READS: u32 = 1;
 
 /// How many places there are for the second part of a sector's header: after an unclean stop the first may have
 /// been begun with.
-pub(crate) const OPEN_PLACES: u32 = 4;
-/// The most bytes of the second part, and the distance of these places in sectors of 1 KiB and more.
-pub(crate) const OPEN_STRIDE: u32 = 256;
+pub(crate) const OPEN_PLACES: u32 = 6;
+/// The distance of these places, where a program page is no larger: so that looking at them takes one reading.
+const OPEN_STRIDE: u32 = 64;
+/// The most bytes of the second part.
+pub(crate) const OPEN_BYTES: u32 = 256;
 
 /// Where in a sector the second part of its header can be, by the number of the try. Before all tries but the first
 /// stand the marks of a new start: see [`tail`](super::tail).
@@ -73,9 +76,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.check_region(scratch)?;
         let mut tried = 0_u32;
         loop {
-            let (identity, newest) = self.find_newest(scratch).await?;
+            let (identity, newest, behind) = self.find_newest(scratch).await?;
             tried = tried.saturating_add(1);
-            match self.take_up(identity, newest, scratch).await {
+            match self.take_up(identity, newest, behind, scratch).await {
                 // A header that was just being written may read well the one time and not the next.
                 Err(MountError::Foreign) if tried < TRIES => {
                     scratch.bytes_mut(); // read it anew
@@ -85,27 +88,32 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
     }
 
-    /// Takes up the log whose newest sector this is.
+    /// Takes up the log whose newest sector this is; `behind` is what was seen of the one behind it.
     pub(crate) async fn take_up(
         &mut self,
         identity: Identity,
         sequence: u32,
+        behind: Option<Behind>,
         scratch: &mut Scratch<'_>,
     ) -> Result<(), MountError<F::Error>> {
         self.identity = identity;
-        let (mut sequence, mut rounds) = (sequence, 0_u32);
+        let (mut sequence, mut behind, mut rounds) = (sequence, behind, 0_u32);
         loop {
             rounds = rounds.saturating_add(1);
             self.read_newest(sequence, None, scratch).await?;
             if !self.reads_steadily(scratch).await.map_err(unmounted)? {
                 return Err(MountError::Foreign);
             }
-            let newer = self.find_newer(scratch).await.map_err(unmounted)?;
+            let newer = self.find_newer(behind, scratch).await.map_err(unmounted)?;
             let found = match newer {
-                Some(newer) if rounds < ROUNDS => self.end_of_run(identity, newer, scratch).await.map_err(unmounted)?,
-                None if rounds > ROUNDS || self.ends_here(scratch).await.map_err(unmounted)? => break,
+                Some(newer) if rounds < ROUNDS => {
+                    let (run, seen) = self.end_of_run((identity, newer), scratch).await.map_err(unmounted)?;
+                    behind = seen;
+                    run.1
+                }
+                None if rounds > ROUNDS || self.ends_here(behind, scratch).await.map_err(unmounted)? => break,
                 _ => {
-                    rounds = ROUNDS;
+                    (rounds, behind) = (ROUNDS, None);
                     self.find_newest_by_scan(scratch).await?.1
                 }
             };
@@ -115,8 +123,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             sequence = found;
         }
         self.find_oldest(scratch).await.map_err(unmounted)?;
-        self.reader.forget();
-        self.chase = None;
+        self.forget_places();
         self.pressed = false;
         self.restarted = false;
         self.state = State::Mounted;
@@ -162,17 +169,35 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         sequence: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Opened>, ReadError<F::Error>> {
+        self.opened_first_or_last(identity, sequence, false, scratch).await
+    }
+
+    /// The second part of a sector's header: the last try at it, which counts, or the first that is found.
+    pub(crate) async fn opened_first_or_last(
+        &mut self,
+        identity: Identity,
+        sequence: u32,
+        first: bool,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Opened>, ReadError<F::Error>> {
         let region = self.medium.region;
         let sector = region.sector_at(sequence);
         let seed = sector_seed(identity.log, identity.epoch, sequence);
         let mut found = None;
         for number in 0..OPEN_PLACES {
             let Some(place) = open_place(&region, number) else { break };
+            // A place is used only when something shows at the one before: two that show nothing are the end.
+            let two_before = number.checked_sub(2).and_then(|number| open_place(&region, number));
+            if let Some(from) = two_before.filter(|_| found.is_none()) {
+                if self.medium.erased_between(sector, from, place, scratch).await? {
+                    break;
+                }
+            }
             let Some(frame) = self.medium.frame(sector, seed, place, scratch).await? else { continue };
             let parsed = self.medium.entry(sector, frame.entries, frame.end, scratch).await?;
             if let Some(Head::Open { base, genesis, moment }) = parsed.map(|parsed| parsed.head) {
                 found = Some(Opened { frame, base, genesis, moment });
-                if self.goes_on(sector, seed, frame.next, scratch).await? {
+                if first || self.goes_on(sector, seed, frame.next, scratch).await? {
                     break;
                 }
             }
@@ -214,6 +239,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.trackers.clear();
         (self.announced, self.overwritten) = (sequence, (Position(1), 0));
         let (mut digest, mut left, ring) = (Digest::default(), None, self.medium.region.sectors.saturating_sub(1));
+        self.oldest = (0, Position(1)); // until it is told
+        self.replaced = Replaced::default();
         let mut frame = None;
         let (mut slots, mut closed, mut carried, mut stored) = (0_u8, false, 0_u32, false);
         while let Some(step) = self.medium.step(&mut walk, ceiling, scratch).await.map_err(unmounted)? {
@@ -242,15 +269,15 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
                 Head::Introduction { slot, named } => {
                     slots = slots.max(slot.saturating_add(1));
-                    digest.add(named.stream);
+                    digest.add(named.stream, sequence);
                     self.remember(sequence, Some(slot), &named);
                 }
                 Head::Inline { named } => {
-                    digest.add(named.stream);
+                    digest.add(named.stream, sequence);
                     self.remember(sequence, None, &named);
                 }
                 Head::Snapshot { named } => {
-                    digest.add(named.stream);
+                    digest.add(named.stream, sequence);
                     self.note_snapshot(sequence, &named);
                 }
                 Head::Erase { ahead } => {
@@ -259,6 +286,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 Head::Left { back, frontier } => left = Some((back, frontier)),
                 Head::Lost { first, count } => self.overwritten = (first, count),
                 Head::Digest { back } => self.aside = self.aside.max(back.saturating_sub(1).min(ring)),
+                Head::Oldest { back, events } => {
+                    let base = Position(opened.base.0.saturating_sub(events).max(1));
+                    self.oldest = (sequence.saturating_sub(back.min(ring)).max(opened.genesis), base);
+                }
                 Head::Open { .. } | Head::Resume { .. } | Head::Close => {}
             }
         }

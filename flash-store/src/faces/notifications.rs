@@ -226,9 +226,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.reader.directory.clear();
         let mut sequence = sequence;
         while sequence < self.newest.sequence {
-            if let Some(opened) = self.opened(self.identity, sequence, scratch).await? {
-                let walk = self.walk_from(sequence, &opened, scratch).await?;
-                return Ok(Place { sequence, base: opened.base, walk });
+            if let Some((base, walk)) = self.walk_with_base(sequence, scratch).await? {
+                return Ok(Place { sequence, base, walk });
             }
             sequence = sequence.saturating_add(1);
         }

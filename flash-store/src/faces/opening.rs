@@ -6,7 +6,7 @@ use evenkeel_core::error::{AppendError, HeldBy, ReadError};
 use evenkeel_core::scratch::Scratch;
 
 use super::flash_log::{FlashLog, Newest, Prepared, State};
-use super::mount::{OPEN_PLACES, OPEN_STRIDE, open_place};
+use super::mount::{OPEN_BYTES, OPEN_PLACES, open_place};
 use super::pour::Pour;
 use super::sectors::Hold;
 use super::streams::DOUBTS;
@@ -55,6 +55,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.trackers.clear();
         (self.newest.genesis, self.newest.base, self.newest.events) = (first, Position(1), 0);
         (self.newest.sequence, self.newest.digest) = (first, Digest::default());
+        self.oldest = (first, Position(1));
         (self.overwritten, self.aside, self.left_at) = ((Position(1), 0), 0, None);
         self.erase_and_prepare(first, scratch).await.map_err(MountError::Storage)?;
         match self.write_opened(first, 0, None, scratch).await {
@@ -82,12 +83,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             None => Carried::default(),
         };
         let (carried, carried_len) = (carried.entries, carried.bytes);
-        let mut bytes = [0; OPEN_STRIDE as usize];
+        let mut bytes = [0; OPEN_BYTES as usize];
         let base = self.base_with(carry);
         let open = Head::Open { base, genesis: self.newest.genesis, moment: self.moment };
         let back = sequence.saturating_sub(self.newest.sequence);
         let before = Before { digest: self.newest.digest, back, left_at: self.left_at };
-        let len = self.encode_opened(open, before, carried > 0, carried_len, &mut bytes);
+        let oldest = self.oldest_before(sequence, base);
+        let len = self.encode_opened(open, before, oldest, carried > 0, carried_len, &mut bytes);
         let head = bytes.get(4..len).unwrap_or_default();
         let total = head.len().saturating_add(carried_len);
         let mut pour = Pour::into_checksum(seed, place, total);
@@ -107,20 +109,37 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         self.medium.drain(&mut pour).await?;
         let end = place.saturating_add(u32::try_from(len.saturating_add(carried_len)).unwrap_or_default());
-        let frame = self.medium.frame(sector, seed, place, scratch).await?;
+        let frame = match (number, carry) {
+            // Nothing was tried before in this sector, and nothing rests on what may read differently: it is as
+            // written, as every append is.
+            (0, None) => {
+                let next = pour.place.saturating_sub(sector);
+                Some(Frame { at: place, entries: place, end, next, ordinal: 0, filling: 0 })
+            }
+            _ => self.medium.frame(sector, seed, place, scratch).await?.filter(|frame| frame.end == end),
+        };
         self.state = before;
-        Ok(frame.filter(|frame| frame.end == end))
+        Ok(frame)
     }
 
     /// Encodes the frame as far as it is not carried over; there is room for it, as there is for the trackers.
-    fn encode_opened(&self, open: Head, before: Before, goes_on: bool, carried_len: usize, bytes: &mut [u8]) -> usize {
+    fn encode_opened(
+        &self,
+        open: Head,
+        before: Before,
+        oldest: Option<Head>,
+        goes_on: bool,
+        carried_len: usize,
+        bytes: &mut [u8],
+    ) -> usize {
         let (digest, digest_len) = before.digest.stored();
         let digest = digest.get(..digest_len).unwrap_or_default();
         let tracks = || self.trackers.iter().map(|(tracker, position)| Head::Track { tracker, position });
         let lost = || self.lost_still_asked_for().map(|(first, count)| Head::Lost { first, count });
         let known = (!before.digest.is_empty()).then_some(Head::Digest { back: before.back });
         let left = before.left_at.map(|frontier| Head::Left { back: before.back, frontier });
-        let heads = || core::iter::once(open).chain(tracks()).chain(lost()).chain(known).chain(left).enumerate();
+        let told_of = || lost().into_iter().chain(oldest).chain(known).chain(left);
+        let heads = || core::iter::once(open).chain(tracks()).chain(told_of()).enumerate();
         let last = heads().count().saturating_sub(1);
         let told = |index: usize, head: &Head| {
             let payload = if matches!(head, Head::Digest { .. }) { digest.len() } else { 0 };
@@ -140,6 +159,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         out.len()
     }
 
+    /// What the header of a sector tells of the oldest: so what was let go stays so after the next mount, which then
+    /// need not find out again that it may be.
+    fn oldest_before(&self, sequence: u32, base: Position) -> Option<Head> {
+        let (oldest, first) = self.oldest;
+        let back = sequence.checked_sub(oldest).filter(|back| *back > 0)?;
+        Some(Head::Oldest { back, events: base.since(first) })
+    }
+
     /// Which streams are carried over into the header of this sector: as written, whatever their source reads now.
     async fn digest_of(
         &mut self,
@@ -151,7 +178,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut digest = Digest::default();
         while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
             if let Head::Inline { named } | Head::Snapshot { named } = parsed.head {
-                digest.add(named.stream);
+                digest.add(named.stream, sequence);
             }
             at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
         }
@@ -250,8 +277,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             if let Some(frame) = self.write_opened(sequence, number, carry, scratch).await? {
                 // The flash is ahead of memory until the sector is taken up.
                 let before = core::mem::replace(&mut self.state, State::Interrupted);
-                let digest = self.digest_of(sequence, frame, scratch).await?;
-                let wear = self.erases_of(sequence, scratch).await?.unwrap_or(self.wear);
+                let digest = match carry {
+                    Some(_) => self.digest_of(sequence, frame, scratch).await?,
+                    None => Digest::default(),
+                };
+                let wear = match number {
+                    0 => self.next_wear,
+                    _ => self.erases_of(sequence, scratch).await?.unwrap_or(self.wear),
+                };
                 self.enter(sequence, carry, frame, digest, wear);
                 self.state = before;
                 return Ok(());
@@ -282,7 +315,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while let Some(parsed) = self.medium.entry(sector, entries, opened.frame.end, scratch).await? {
             let repeated = matches!(
                 parsed.head,
-                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Digest { .. } | Head::Left { .. }
+                Head::Open { .. }
+                    | Head::Track { .. }
+                    | Head::Lost { .. }
+                    | Head::Oldest { .. }
+                    | Head::Digest { .. }
+                    | Head::Left { .. }
             );
             if !repeated {
                 break;
@@ -299,12 +337,13 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let carried = scratch.bytes().get(held).unwrap_or_default();
         let erases = self.wear.saturating_add(1);
         self.erase_as(sequence, erases).await.map_err(AppendError::Storage)?;
-        let mut bytes = [0; OPEN_STRIDE as usize];
+        let mut bytes = [0; OPEN_BYTES as usize];
         let open = Head::Open { base: self.newest.base, genesis: self.newest.genesis, moment: self.moment };
         // Which streams the sector before holds is not told again: it is looked through where it matters.
         let (back, left_at) = self.newest.left.unzip();
         let before = Before { digest: Digest::default(), back: back.unwrap_or(0), left_at };
-        let head_len = self.encode_opened(open, before, !carried.is_empty(), carried.len(), &mut bytes);
+        let oldest = self.oldest_before(sequence, self.newest.base);
+        let head_len = self.encode_opened(open, before, oldest, !carried.is_empty(), carried.len(), &mut bytes);
         let head = bytes.get(4..head_len).unwrap_or_default();
         let place = open_place(&self.medium.region, 0).unwrap_or_default();
         let total = head.len().saturating_add(carried.len());
@@ -325,8 +364,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.newest.torn = false;
         (self.announced, self.wear, self.left_at) = (sequence, erases, None);
         self.streams.clear();
-        self.reader.forget();
-        self.chase = None;
+        self.forget_places();
         self.restarted = true;
         Ok(())
     }
@@ -368,8 +406,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         (self.next, self.prepared, self.announced) = (sequence.saturating_add(1), Prepared::No, sequence);
         if self.left_at.take().is_some() {
             // Whoever was reading the sector before does not know yet that it ends there.
-            self.reader.forget();
-            self.chase = None;
+            self.forget_places();
         }
         self.streams.clear_slots();
         if carry.is_some() {
@@ -386,8 +423,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<u32>, ReadError<F::Error>> {
         let sector = self.medium.region.sector_at(sequence);
-        let (first, end) = (open_place(&self.medium.region, 0).unwrap_or_default(), self.medium.region.sector);
-        let seen = self.medium.programmed_end(sector, first, end, scratch).await?;
+        let (region, end) = (self.medium.region, self.medium.region.sector);
+        let first = open_place(&region, 0).unwrap_or_default();
+        // Further places are tried only when something shows before them.
+        let near = open_place(&region, 2).unwrap_or(end);
+        let mut seen = self.medium.programmed_end(sector, first, near, scratch).await?;
+        if seen > first {
+            seen = self.medium.programmed_end(sector, first, end, scratch).await?;
+        }
         let tried = seen.saturating_add(self.medium.region.word);
         for number in 1..OPEN_PLACES {
             let start =

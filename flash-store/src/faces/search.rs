@@ -4,7 +4,7 @@ use evenkeel_core::error::ReadError;
 use evenkeel_core::scratch::Scratch;
 
 use super::flash_log::{FlashLog, Prepared};
-use super::mount::{OPEN_STRIDE, unmounted};
+use super::mount::{OPEN_BYTES, open_place, unmounted};
 use super::{NorFlash, face};
 use crate::error::MountError;
 use crate::format::header::{Found, Identity, PREPARED_BYTES, Prepared as Header};
@@ -15,13 +15,19 @@ const GEOMETRY_BYTES: usize = 7;
 /// How many sectors behind the newest are looked at for one that tells that the log ends there.
 const LOOKED_AHEAD: u32 = 3;
 
+/// From how many sectors at most the search is tried to begin with, one of eight, before all are looked at.
+const BEGINNINGS: u32 = 3;
+
+/// What was seen of the sector behind a run: under which sequence number it was looked for, and what is there.
+pub(crate) type Behind = (u32, Probe);
+
 /// What a look at the headers of one sector found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Probe {
     /// Both parts.
     Opened(Identity, u32),
-    /// The first part only.
-    Prepared(Identity, u32),
+    /// The first part only; whether nothing at all shows where the second part would be.
+    Prepared(Identity, u32, bool),
     /// No valid header.
     None(Found),
 }
@@ -55,57 +61,94 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             _ => None,
         };
         let Some((identity, sequence)) = header.or(expected) else { return Ok(Probe::None(found)) };
-        let opened = self.opened(identity, sequence, scratch).await?;
-        Ok(match (opened, header) {
-            (Some(_), _) => Probe::Opened(identity, sequence),
-            (None, Some(_)) => Probe::Prepared(identity, sequence),
-            (None, None) => Probe::None(found),
-        })
+        // Which of several tries counts does not matter here.
+        if self.opened_first_or_last(identity, sequence, true, scratch).await?.is_some() {
+            return Ok(Probe::Opened(identity, sequence));
+        }
+        if header.is_none() {
+            return Ok(Probe::None(found));
+        }
+        let first = open_place(&region, 0).unwrap_or_default();
+        let end = open_place(&region, 2).or(open_place(&region, 1)).unwrap_or(region.sector);
+        let untouched = self.medium.erased_between(sector, first, end, scratch).await?;
+        Ok(Probe::Prepared(identity, sequence, untouched))
     }
 
-    /// A sector to begin with: the newest, as far as a binary search over the sequence numbers tells.
-    pub(crate) async fn find_newest(
+    /// As [`probe`](Self::probe), if that is not known from before.
+    async fn probe_behind(
         &mut self,
+        sequence: u32,
+        behind: Option<Behind>,
         scratch: &mut Scratch<'_>,
-    ) -> Result<(Identity, u32), MountError<F::Error>> {
-        match self.probe(0, None, scratch).await.map_err(unmounted)? {
-            Probe::Opened(identity, first) => {
-                let newest = self.end_of_run(identity, first, scratch).await.map_err(unmounted)?;
-                Ok((identity, newest))
-            }
-            _ => self.find_newest_by_scan(scratch).await,
+    ) -> Result<Probe, ReadError<F::Error>> {
+        match behind {
+            Some((of, probe)) if of == sequence => Ok(probe),
+            _ => self.probe(self.medium.region.index_of(sequence), Some((self.identity, sequence)), scratch).await,
         }
     }
 
+    /// A sector to begin with: the newest, as far as a binary search over the sequence numbers tells, with what was
+    /// seen of the one behind it.
+    pub(crate) async fn find_newest(
+        &mut self,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(Identity, u32, Option<Behind>), MountError<F::Error>> {
+        for index in 0..BEGINNINGS.min(self.medium.region.sectors >> 3).max(1) {
+            match self.probe(index, None, scratch).await.map_err(unmounted)? {
+                Probe::Opened(identity, first) => {
+                    let run = self.end_of_run((identity, first), scratch).await.map_err(unmounted)?;
+                    let ((identity, newest), behind) = run;
+                    return Ok((identity, newest, behind));
+                }
+                // The newest may be the last of the region, and this the one to come.
+                prepared @ Probe::Prepared(identity, sequence, _) if index == 0 => {
+                    let Some(before) = sequence.checked_sub(1) else { continue };
+                    let last = self.medium.region.index_of(before);
+                    let probe = self.probe(last, Some((identity, before)), scratch).await.map_err(unmounted)?;
+                    if matches!(probe, Probe::Opened(found, at) if (found, at) == (identity, before)) {
+                        return Ok((identity, before, Some((sequence, prepared))));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let (identity, newest) = self.find_newest_by_scan(scratch).await?;
+        Ok((identity, newest, None))
+    }
+
     /// The last sector of the run that the sector with this sequence number belongs to: those behind it in the region
-    /// that were opened in the same lap. A sector that was set aside ends a run.
+    /// that were opened in the same lap. A sector that was set aside ends a run. And what was seen behind the last.
     pub(crate) async fn end_of_run(
         &mut self,
-        identity: Identity,
-        first: u32,
+        (identity, first): (Identity, u32),
         scratch: &mut Scratch<'_>,
-    ) -> Result<u32, ReadError<F::Error>> {
+    ) -> Result<((Identity, u32), Option<Behind>), ReadError<F::Error>> {
         let region = self.medium.region;
+        let (mut identity, mut behind) = (identity, None);
         let start = region.index_of(first);
         // Invariant: the sector `low` belongs to the run, `high` does not.
         let (mut low, mut high) = (start, region.sectors);
         while high.saturating_sub(low) > 1 {
             let middle = low.saturating_add(high) >> 1;
             let sequence = first.saturating_add(middle.saturating_sub(start));
-            if self.probe(middle, Some((identity, sequence)), scratch).await?.opened_as(sequence) {
-                low = middle;
-            } else {
-                high = middle;
+            match self.probe(middle, Some((identity, sequence)), scratch).await? {
+                // A later life goes on where an earlier one ended.
+                Probe::Opened(of, found) if found == sequence => (identity, low) = (of, middle),
+                probe => (behind, high) = (Some((sequence, probe)), middle),
             }
         }
-        Ok(first.saturating_add(low.saturating_sub(start)))
+        Ok(((identity, first.saturating_add(low.saturating_sub(start))), behind))
     }
 
     /// Looks at what follows the newest sector, which has been read: the sequence number of a newer one, if there is
     /// one after all, behind sectors that were set aside or whose header is damaged.
     ///
     /// Before a sector is erased, the newest one says so: so it is known how far ahead the next can be.
-    pub(crate) async fn find_newer(&mut self, scratch: &mut Scratch<'_>) -> Result<Option<u32>, ReadError<F::Error>> {
+    pub(crate) async fn find_newer(
+        &mut self,
+        behind: Option<Behind>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<u32>, ReadError<F::Error>> {
         let region = self.medium.region;
         let newest = self.newest.sequence;
         (self.next, self.prepared) = (newest.saturating_add(1), Prepared::No);
@@ -114,12 +157,15 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let (mut newer, mut sequence) = (None, newest);
         while sequence < said.min(most) {
             sequence = sequence.saturating_add(1);
-            match self.probe(region.index_of(sequence), Some((self.identity, sequence)), scratch).await? {
+            match self.probe_behind(sequence, behind, scratch).await? {
                 Probe::Opened(identity, found) if identity == self.identity && found == sequence => {
                     newer = Some(sequence);
                 }
-                Probe::Prepared(identity, found) if identity == self.identity && found == sequence => {
+                Probe::Prepared(identity, found, untouched) if identity == self.identity && found == sequence => {
                     (self.next, self.prepared) = (sequence, Prepared::Found);
+                    if untouched && newer.is_none() {
+                        break; // a prepared sector is passed over only when it cannot be opened any more
+                    }
                 }
                 _ => {}
             }
@@ -129,7 +175,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 
     /// Whether what follows the newest sector looks like the end of the log: prepared for the next lap, of the lap
     /// before, or blank in the first lap. If not, headers are damaged, and the search may have ended too early.
-    pub(crate) async fn ends_here(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, ReadError<F::Error>> {
+    pub(crate) async fn ends_here(
+        &mut self,
+        behind: Option<Behind>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<bool, ReadError<F::Error>> {
         let region = self.medium.region;
         let newest = self.newest.sequence;
         if self.prepared != Prepared::No {
@@ -137,9 +187,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         for ahead in 1..=LOOKED_AHEAD.min(region.sectors.saturating_sub(1)) {
             let sequence = newest.saturating_add(ahead);
-            let index = region.index_of(sequence);
-            match self.probe(index, Some((self.identity, sequence)), scratch).await? {
-                Probe::Opened(identity, found) | Probe::Prepared(identity, found) if identity == self.identity => {
+            match self.probe_behind(sequence, behind, scratch).await? {
+                Probe::Opened(identity, found) | Probe::Prepared(identity, found, _) if identity == self.identity => {
                     return Ok(found < newest);
                 }
                 Probe::Opened(..) | Probe::Prepared(..) => return Ok(true),
@@ -174,7 +223,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 Probe::Opened(identity, sequence) if newest.is_none_or(|(_, newest)| sequence > newest) => {
                     newest = Some((identity, sequence));
                 }
-                Probe::Prepared(identity, sequence) if prepared.is_none_or(|(_, highest)| sequence > highest) => {
+                Probe::Prepared(identity, sequence, _) if prepared.is_none_or(|(_, highest)| sequence > highest) => {
                     prepared = Some((identity, sequence));
                 }
                 Probe::None(found @ (Found::OtherGeometry(_) | Found::OtherVersion(_))) => other = Some(found),
@@ -244,17 +293,23 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut bytes = header.iter().zip(&whole).take(GEOMETRY_BYTES);
         let alike = bytes.all(|(found, whole)| found & whole == *whole || damaged && *found == 0);
         let begun = header.iter().take(GEOMETRY_BYTES).any(|byte| *byte != 0xFF);
-        Ok(begun && alike && end <= region.words(least).saturating_add(OPEN_STRIDE))
+        Ok(begun && alike && end <= region.words(least).saturating_add(OPEN_BYTES))
     }
 
-    /// The oldest sector of this life that has not been let go: sectors are used in the order of their sequence
-    /// numbers, so it is the first behind the next one (going round) that is still there.
+    /// The oldest sector of this life that has not been let go: the one that the newest tells of, or if that has been
+    /// erased since, the first behind it that is still there.
     pub(crate) async fn find_oldest(&mut self, scratch: &mut Scratch<'_>) -> Result<(), ReadError<F::Error>> {
         let (newest, genesis, base) = (self.newest.sequence, self.newest.genesis, self.newest.base);
         let sectors = self.medium.region.sectors;
         // A sector that is to be erased was let go before.
         let next = self.announced.max(newest);
-        let mut oldest = genesis.max(next.saturating_sub(sectors.saturating_sub(1)));
+        let least = next.saturating_sub(sectors.saturating_sub(1));
+        let told = self.oldest.0;
+        if told > least {
+            return Ok(());
+        }
+        // The erase of the lowest may have been begun without a word, for lack of room.
+        let mut oldest = least.max(told).max(genesis);
         while oldest < newest {
             if let Some(opened) = self.opened(self.identity, oldest, scratch).await? {
                 self.oldest = (oldest, opened.base);
@@ -277,7 +332,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let probe = self.probe(index, None, scratch).await?;
             any_opened |= matches!(probe, Probe::Opened(..));
             highest = highest.max(match probe {
-                Probe::Prepared(_, sequence) | Probe::Opened(_, sequence) => Some(sequence),
+                Probe::Prepared(_, sequence, _) | Probe::Opened(_, sequence) => Some(sequence),
                 Probe::None(_) => None,
             });
         }

@@ -42,6 +42,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let header = Header { identity: self.identity, sequence, erases }.encode(&region);
         let len = region.words(u32::try_from(PREPARED_BYTES).unwrap_or(32)) as usize;
         self.medium.write(sector, header.get(..len).unwrap_or_default()).await?;
+        self.next_wear = erases;
         self.state = before;
         Ok(())
     }
@@ -289,7 +290,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while let Some(parsed) = self.medium.entry(sector, at, opened.frame.end, scratch).await? {
             match parsed.head {
                 Head::Left { back, frontier } => return Ok(Some((back, frontier))),
-                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Digest { .. } => {}
+                Head::Open { .. }
+                | Head::Track { .. }
+                | Head::Lost { .. }
+                | Head::Oldest { .. }
+                | Head::Digest { .. } => {}
                 _ => break,
             }
             at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);

@@ -1,109 +1,70 @@
-//! Finding streams in the flash: their last events, their snapshots, and one event after another.
+//! Finding streams in the flash: where they appear last, and their snapshots.
+
+use core::num::NonZeroU32;
 
 use evenkeel_core::error::{HeldBy, ReadError};
 use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{Position, Record, StreamHead, StreamId, Version};
 
-use super::flash_log::FlashLog;
+use super::chase::{Sight, Trail};
+use super::flash_log::{FlashLog, Replaced};
 use super::mount::Opened;
-use super::rest::Rest;
 use super::walk::{Step, Walk};
 use super::{NorFlash, face};
 use crate::format::digest::Digest;
 use crate::format::entry::{Head, Named};
+use crate::format::frame::Frame;
 use crate::table::{Known, version_after};
-
-/// One stream being followed through the sectors.
-#[derive(Debug, Clone)]
-struct Chase {
-    sequence: u32,
-    /// The position of the first event of that sector.
-    base: Position,
-    walk: Walk,
-    follow: Follow,
-}
-
-/// A chase between two reads.
-#[derive(Debug, Clone)]
-pub(crate) struct Resting {
-    stream: StreamId,
-    sequence: u32,
-    base: Position,
-    version: Version,
-    walk: Rest,
-    slot: Option<u8>,
-    kind: evenkeel_core::Kind,
-    schema: u8,
-}
-
-impl Resting {
-    fn of(chase: &Chase) -> Self {
-        let Follow { stream, slot, kind, schema, version, .. } = chase.follow;
-        let (sequence, base) = (chase.sequence, chase.base);
-        Self { stream, sequence, base, version, walk: Rest::of(&chase.walk), slot, kind, schema }
-    }
-
-    /// Goes on, with a walk that was just started in its sector.
-    fn resume(&self, walk: Walk) -> Chase {
-        let Self { stream, sequence, base, version, slot, kind, schema, .. } = *self;
-        // How far back it was before does not matter any more.
-        let follow = Follow { stream, slot, kind, schema, version, back: None };
-        Chase { sequence, base, walk: self.walk.resume(walk), follow }
-    }
-}
 
 /// One stream being followed through one sector.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Follow {
-    stream: StreamId,
-    slot: Option<u8>,
-    kind: evenkeel_core::Kind,
-    schema: u8,
-    version: Version,
+    pub(super) stream: StreamId,
+    pub(super) slot: Option<u8>,
+    pub(super) kind: evenkeel_core::Kind,
+    pub(super) schema: u8,
+    pub(super) version: Version,
     /// How many sectors back it appeared before this one, once it has appeared in this one.
-    back: Option<u32>,
+    pub(super) back: Option<u32>,
 }
 
 /// How often what was read at a mount is looked for before it is given up.
 pub(crate) const DOUBTS: u32 = 32;
 
-/// An event found: whose it is, and where it stands.
-#[derive(Debug, Clone, Copy)]
-struct Chased {
-    follow: Follow,
-    /// Of an event that is not local.
-    position: Option<Position>,
-    sector: u32,
-    at: u32,
-    len: u32,
-}
-
-impl Chased {
-    const NOTHING: Self = Self { follow: Follow::new(StreamId(0)), position: None, sector: 0, at: 0, len: 0 };
-}
-
 /// A snapshot found: where its state stands.
 #[derive(Debug, Clone, Copy)]
-struct FoundSnapshot {
+pub(crate) struct FoundSnapshot {
     named: Named,
     sequence: u32,
     at: u32,
     len: u32,
 }
 
+/// What a sector holds of one stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Survey {
+    pub(super) follow: Follow,
+    /// Where it first appears.
+    pub(super) first: Option<Sight>,
+    /// Its last snapshot up to the version asked for.
+    pub(super) snapshot: Option<FoundSnapshot>,
+    /// There is one beyond that version.
+    beyond: bool,
+}
+
 /// What an entry is to a stream being followed.
-enum Sighting {
+pub(crate) enum Sighting {
     Event,
     Snapshot(Named),
 }
 
 impl Follow {
-    const fn new(stream: StreamId) -> Self {
+    pub(super) const fn new(stream: StreamId) -> Self {
         Self { stream, slot: None, kind: evenkeel_core::Kind(0), schema: 0, version: Version::NONE, back: None }
     }
 
     /// Takes in an entry; says what it is to this stream.
-    fn see(&mut self, head: &Head, local: bool) -> Option<Sighting> {
+    pub(super) fn see(&mut self, head: &Head, local: bool) -> Option<Sighting> {
         match head {
             Head::Event { slot, version_low } if self.slot == Some(*slot) => {
                 self.version = version_after(self.version, *version_low, local);
@@ -138,6 +99,12 @@ impl Follow {
     }
 }
 
+impl Survey {
+    pub(super) fn has_snapshot(&self) -> bool {
+        self.snapshot.is_some() || self.beyond
+    }
+}
+
 #[face]
 impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
     /// Starts a walk through a sector from its second header; `None` if that cannot be read.
@@ -146,29 +113,32 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         sequence: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Walk>, ReadError<F::Error>> {
-        let Some(opened) = self.opened(self.identity, sequence, scratch).await? else { return Ok(None) };
-        self.walk_from(sequence, &opened, scratch).await.map(Some)
+        Ok(self.walk_with_base(sequence, scratch).await?.map(|(_, walk)| walk))
     }
 
-    /// Starts a walk through a sector from its second header.
-    pub(crate) async fn walk_from(
+    /// As [`walk_of`](Self::walk_of), with the position of the first event of the sector.
+    pub(crate) async fn walk_with_base(
         &mut self,
         sequence: u32,
-        opened: &Opened,
         scratch: &mut Scratch<'_>,
-    ) -> Result<Walk, ReadError<F::Error>> {
+    ) -> Result<Option<(Position, Walk)>, ReadError<F::Error>> {
+        // The other sector first: then what is read of this one serves the walk.
+        let next = match sequence < self.newest.sequence {
+            true => Some(self.first_opened_after(sequence, scratch).await?),
+            false => None,
+        };
+        let Some(opened) = self.opened(self.identity, sequence, scratch).await? else { return Ok(None) };
         let mut walk = self.walk(sequence, opened.frame.at);
-        if sequence < self.newest.sequence {
-            let (_, next, end) = self.first_opened_after(sequence, scratch).await?;
+        if let Some((_, next, end)) = next {
             walk.end = end.unwrap_or(u32::MAX);
             walk.events = u32::try_from(next.since(opened.base)).unwrap_or(u32::MAX);
         }
-        Ok(walk)
+        Ok(Some((opened.base, walk)))
     }
 
     /// Whether the sector that was the newest before this one may hold a stream, as the header of this one tells, and
     /// which that is; `None` if it does not tell.
-    async fn told_of_before(
+    pub(super) async fn told_of_before(
         &mut self,
         sequence: u32,
         stream: StreamId,
@@ -193,7 +163,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let held = self.medium.held(sector.saturating_add(start), sector.saturating_add(at), scratch);
             let digest = Digest::read(held.and_then(|held| scratch.bytes().get(held)).unwrap_or_default());
             let before = sequence.checked_sub(back).filter(|before| *before < sequence);
-            return Ok(before.zip(digest).map(|(before, digest)| (before, digest.may_hold(stream))));
+            return Ok(before.zip(digest).map(|(before, digest)| (before, digest.may_hold(stream, before))));
         }
         Ok(None)
     }
@@ -202,7 +172,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ///
     /// Each sector's header tells which streams the one before has, so that most of those that do not hold it cost one
     /// reading of a header.
-    async fn may_hold(
+    pub(super) async fn may_hold(
         &mut self,
         stream: StreamId,
         sequence: u32,
@@ -213,7 +183,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut sequence = sequence;
         let mut told = match sequence < newest {
             true => self.told_of_before(sequence.saturating_add(1), stream, scratch).await?,
-            false => Some((newest, self.newest.digest.may_hold(stream))),
+            false => Some((newest, self.newest.digest.may_hold(stream, newest))),
         };
         while sequence >= oldest {
             match told {
@@ -255,44 +225,64 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 
     async fn look_up(&mut self, stream: StreamId, scratch: &mut Scratch<'_>) -> Result<Known, ReadError<F::Error>> {
         let (oldest, newest) = (self.oldest.0, self.newest.sequence);
-        let mut follow = Follow::new(stream);
-        let mut appeared = None;
         let mut from = Some(newest);
         while let Some(at_most) = from {
             let Some(sequence) = self.may_hold(stream, at_most, oldest, scratch).await? else { break };
-            self.follow_through(sequence, &mut follow, Version::NONE, scratch).await?;
-            if follow.appeared() {
-                appeared = Some(sequence);
-                break;
+            let survey = self.survey(sequence, stream, Version::MAX, true, scratch).await?;
+            if survey.follow.appeared() {
+                let Follow { kind, schema, version, slot, .. } = survey.follow;
+                let slot = if sequence == newest { slot } else { None };
+                let snapshot = survey.snapshot.and(NonZeroU32::new(sequence));
+                self.trail = Trail::begin(stream, sequence, &survey);
+                return Ok(Known { stream, version, appeared: Some(sequence), kind, schema, snapshot, slot, used: 0 });
             }
             from = sequence.checked_sub(1);
         }
-        let Follow { kind, schema, version, slot, .. } = follow;
-        let slot = if appeared == Some(newest) { slot } else { None };
-        Ok(Known { stream, version, appeared, kind, schema, snapshot: None, slot, used: 0 })
+        let Follow { kind, schema, version, .. } = Follow::new(stream);
+        Ok(Known { stream, version, appeared: None, kind, schema, snapshot: None, slot: None, used: 0 })
     }
 
-    /// Follows a stream through one sector to its end; answers its last snapshot there, up to version `at_most`.
-    async fn follow_through(
+    /// Looks through a sector, the `whole` or to its first entry of a stream: what it holds of that stream, with its
+    /// last snapshot up to version `at_most`.
+    pub(super) async fn survey(
         &mut self,
         sequence: u32,
-        follow: &mut Follow,
+        stream: StreamId,
         at_most: Version,
+        whole: bool,
         scratch: &mut Scratch<'_>,
-    ) -> Result<Option<FoundSnapshot>, ReadError<F::Error>> {
-        let mut found = None;
-        let Some(mut walk) = self.walk_of(sequence, scratch).await? else { return Ok(None) };
+    ) -> Result<Survey, ReadError<F::Error>> {
+        let mut survey = Survey { follow: Follow::new(stream), first: None, snapshot: None, beyond: false };
+        let Some((base, mut walk)) = self.walk_with_base(sequence, scratch).await? else { return Ok(survey) };
         let end = self.end_of(sequence);
-        while let Some(Step { head, local, payload: (at, len), .. }) = self.medium.step(&mut walk, end, scratch).await?
-        {
-            match follow.see(&head, local) {
-                Some(Sighting::Snapshot(named)) if named.version <= at_most => {
-                    found = Some(FoundSnapshot { named, sequence, at, len });
+        let (mut frame, mut before) = (0, 0);
+        loop {
+            let ordinal = walk.ordinal;
+            let step = self.medium.step(&mut walk, end, scratch).await?;
+            let Some(Step { head, local, payload: (at, len), .. }) = step else { break };
+            let start = walk.last.map_or(0, |last| last.at);
+            if start != frame {
+                (frame, before) = (start, ordinal);
+            }
+            let first = match survey.follow.see(&head, local) {
+                Some(Sighting::Event) => survey.follow.version,
+                // A snapshot stands for all up to its version: events of this sector come after it.
+                Some(Sighting::Snapshot(named)) => {
+                    if named.version <= at_most {
+                        survey.snapshot = Some(FoundSnapshot { named, sequence, at, len });
+                    } else {
+                        survey.beyond = true;
+                    }
+                    named.version.next()
                 }
-                _ => {}
+                None => continue,
+            };
+            survey.first.get_or_insert(Sight::new(sequence, base, &walk, (frame, before), first));
+            if !whole {
+                break;
             }
         }
-        Ok(found)
+        Ok(survey)
     }
 
     pub(crate) async fn stream_head(
@@ -305,6 +295,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// The newest snapshot of a stream in the sectors down to `oldest`.
+    ///
+    /// On the way, where the stream stands in each sector is remembered for a chase of its events.
     async fn find_snapshot(
         &mut self,
         stream: StreamId,
@@ -312,22 +304,26 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         oldest: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<FoundSnapshot>, ReadError<F::Error>> {
-        let Some(mut sequence) = self.known(stream, scratch).await?.appeared else { return Ok(None) };
-        while sequence >= oldest {
-            let mut follow = Follow::new(stream);
-            let found = self.follow_through(sequence, &mut follow, at_most, scratch).await?;
-            if found.is_some() {
-                return Ok(found);
+        let Known { appeared, snapshot, .. } = self.known(stream, scratch).await?;
+        let snapshot = snapshot.map(NonZeroU32::get).filter(|snapshot| *snapshot >= oldest);
+        let mut from = snapshot.or(appeared);
+        // What was looked through to find the stream need not be looked through again.
+        let mut goes_on = snapshot.is_none() && self.trail.is_searched(stream, appeared);
+        if goes_on {
+            from = self.trail.before();
+        }
+        while let Some(at) = from.filter(|at| *at >= oldest) {
+            let Some(sequence) = self.may_hold(stream, at, oldest, scratch).await? else { break };
+            let survey = self.survey(sequence, stream, at_most, true, scratch).await?;
+            match goes_on {
+                true => self.trail.note(sequence, &survey),
+                false => self.trail = Trail::begin(stream, sequence, &survey),
             }
-            sequence = match follow.back {
-                Some(0) => return Ok(None),
-                Some(back) => sequence.saturating_sub(back),
-                // The stream's entries in this sector are damaged: look in each sector before it.
-                None => match sequence.checked_sub(1) {
-                    Some(before) => before,
-                    None => return Ok(None),
-                },
-            };
+            goes_on = true;
+            if survey.snapshot.is_some() {
+                return Ok(survey.snapshot);
+            }
+            from = self.trail.before();
         }
         Ok(None)
     }
@@ -388,7 +384,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// The last frame, if power may have failed while it was written and this place is in it.
-    fn uncertain(&self, sector: u32, at: u32) -> Option<crate::format::frame::Frame> {
+    fn uncertain(&self, sector: u32, at: u32) -> Option<Frame> {
         let last = self.newest.last.filter(|last| self.newest.torn && sector == self.newest.sector && at >= last.at)?;
         Some(last)
     }
@@ -401,160 +397,36 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<HeldBy>, ReadError<F::Error>> {
         let Some(mut walk) = self.walk_of(sequence, scratch).await? else { return Ok(None) };
-        let end = self.end_of(sequence);
-        while let Some(step) = self.medium.step(&mut walk, end, scratch).await? {
+        let (end, header, newer) = (self.end_of(sequence), walk.offset, sequence.saturating_add(1));
+        if self.replaced.sequence == sequence {
+            (walk.offset, walk.ordinal) = (self.replaced.offset, self.replaced.ordinal);
+        }
+        let mut frame = None;
+        loop {
+            let ordinal = walk.ordinal;
+            let Some(step) = self.medium.step(&mut walk, end, scratch).await? else { break };
+            let entered = walk.last.filter(|last| frame.is_none_or(|frame: Frame| frame.at != last.at));
+            if entered.is_some() {
+                // Whatever comes before this frame has been looked at; but for its header, behind which another may be.
+                if let Some(before) = frame.filter(|before| before.at > header) {
+                    self.replaced = Replaced { sequence, offset: before.next, ordinal };
+                }
+                frame = entered;
+            }
             let (Head::Introduction { named, .. } | Head::Inline { named } | Head::Snapshot { named }) = step.head
             else {
                 continue;
             };
-            if self.known(named.stream, scratch).await?.has_ended() {
+            let known = self.streams.get(named.stream).and_then(|known| known.snapshot);
+            if known.is_some_and(|known| known.get() >= newer) {
                 continue;
             }
-            let newer = sequence.saturating_add(1);
-            if self.find_snapshot(named.stream, Version::MAX, newer, scratch).await?.is_none() {
+            let Some(found) = self.find_snapshot(named.stream, Version::MAX, newer, scratch).await? else {
                 return Ok(Some(HeldBy::Stream(named.stream, named.kind)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The first event of a stream above a version that is still there.
-    pub(crate) async fn event_after<'s>(
-        &mut self,
-        stream: StreamId,
-        after: Version,
-        scratch: &'s mut Scratch<'_>,
-    ) -> Result<Option<Record<'s>>, ReadError<F::Error>> {
-        let mut tries = 0;
-        let Chased { follow, position, sector, at, len } = loop {
-            self.settle(scratch).await?;
-            let chased = self.chase(stream, after, scratch).await?;
-            if let Some(Chased { sector, at, .. }) = chased {
-                if self.is_certain(sector, at, scratch).await? {
-                    break chased;
-                }
-            }
-            // What was read at the mount may not be read every time now, until the next append repeats it.
-            let known = self.known(stream, scratch).await?.version;
-            tries = u32::saturating_add(tries, 1);
-            if known <= after || !self.newest.torn || tries > DOUBTS {
-                break None;
-            }
-            scratch.bytes_mut(); // read it anew
-        }
-        .unwrap_or(Chased::NOTHING);
-        if follow.version <= after {
-            return Ok(None);
-        }
-        let Follow { kind, schema, version, .. } = follow;
-        let payload = self.payload(sector, at, len, scratch).await?;
-        Ok(Some(Record { stream, kind, version, schema, position, payload }))
-    }
-
-    /// The place of the first event of a stream above a version.
-    async fn chase(
-        &mut self,
-        stream: StreamId,
-        after: Version,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<Option<Chased>, ReadError<F::Error>> {
-        let known = self.known(stream, scratch).await?;
-        let Some(last) = known.appeared else { return Ok(None) };
-        if after >= known.version {
-            return Ok(None);
-        }
-        let mut chase = match self.chase.take() {
-            Some(chase) if chase.stream == stream && chase.version <= after && chase.sequence >= self.oldest.0 => {
-                chase.resume(self.walk(chase.sequence, 0))
-            }
-            _ => match self.chase_from(stream, after, last, scratch).await? {
-                Some(chase) => chase,
-                None => return Ok(None),
-            },
-        };
-        loop {
-            let end = self.end_of(chase.sequence);
-            match self.medium.step(&mut chase.walk, end, scratch).await? {
-                Some(Step { head, local, payload: (at, len), ordinal }) => {
-                    if !matches!(chase.follow.see(&head, local), Some(Sighting::Event)) || chase.follow.version <= after
-                    {
-                        continue;
-                    }
-                    let (follow, sector) = (chase.follow, chase.walk.sector);
-                    let position = (!local).then_some(chase.base.plus(u64::from(ordinal)));
-                    self.chase = Some(Resting::of(&chase));
-                    return Ok(Some(Chased { follow, position, sector, at, len }));
-                }
-                None if chase.sequence >= last => return Ok(None),
-                None => match self.chase_in(stream, chase.sequence.saturating_add(1), scratch).await? {
-                    Some(next) => chase = next,
-                    None => return Ok(None),
-                },
-            }
-        }
-    }
-
-    /// Goes back to the sector in which the event after `after` is to be found.
-    async fn chase_from(
-        &mut self,
-        stream: StreamId,
-        after: Version,
-        last: u32,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<Option<Chase>, ReadError<F::Error>> {
-        let mut sequence = last;
-        loop {
-            let Some((first, back)) = self.first_sighting(stream, sequence, scratch).await? else {
-                // Its entries here cannot be read: the sector before may have some.
-                if sequence <= self.oldest.0 {
-                    return self.chase_in(stream, sequence, scratch).await;
-                }
-                sequence = sequence.saturating_sub(1);
-                continue;
             };
-            let before = sequence.saturating_sub(back);
-            if first <= after.next() || back == 0 || before < self.oldest.0 {
-                return self.chase_in(stream, sequence, scratch).await;
+            if let Some(known) = self.streams.get_mut(named.stream) {
+                known.snapshot = NonZeroU32::new(found.sequence);
             }
-            sequence = before;
-        }
-    }
-
-    /// The version with which a stream first appears in a sector, and how many sectors back it appeared before.
-    async fn first_sighting(
-        &mut self,
-        stream: StreamId,
-        sequence: u32,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<Option<(Version, u32)>, ReadError<F::Error>> {
-        let Some(mut walk) = self.walk_of(sequence, scratch).await? else { return Ok(None) };
-        let end = self.end_of(sequence);
-        let mut follow = Follow::new(stream);
-        while let Some(step) = self.medium.step(&mut walk, end, scratch).await? {
-            match follow.see(&step.head, step.local) {
-                Some(Sighting::Event) => return Ok(Some((follow.version, follow.back.unwrap_or(0)))),
-                // A snapshot stands for all up to its version: events of this sector come after it.
-                Some(Sighting::Snapshot(named)) => return Ok(Some((named.version.next(), named.back))),
-                None => {}
-            }
-        }
-        Ok(None)
-    }
-
-    /// Starts to follow a stream at the beginning of a sector, or of the next one that can be read.
-    async fn chase_in(
-        &mut self,
-        stream: StreamId,
-        sequence: u32,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<Option<Chase>, ReadError<F::Error>> {
-        let mut sequence = sequence;
-        while sequence <= self.newest.sequence {
-            if let Some(opened) = self.opened(self.identity, sequence, scratch).await? {
-                let walk = self.walk_from(sequence, &opened, scratch).await?;
-                return Ok(Some(Chase { sequence, base: opened.base, walk, follow: Follow::new(stream) }));
-            }
-            sequence = sequence.saturating_add(1);
         }
         Ok(None)
     }

@@ -46,6 +46,8 @@ pub(crate) struct Repeated {
     pub(crate) has_events: bool,
     /// The position of the first of them; of the event to come if there are none.
     pub(crate) first: Position,
+    /// The frontier that it resumes from itself.
+    resumed: Option<u32>,
     /// It begins with the second part of the sector's header.
     opens: bool,
     /// The streams of all its events are known, so that it can be repeated in another sector.
@@ -277,8 +279,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 break;
             }
         }
-        self.reader.forget();
-        self.chase = None;
+        // What was let go for what is lost now is not let go.
+        self.find_oldest(scratch).await?;
+        self.forget_places();
         let lost = counted.since(self.newest.next());
         self.newest.lost = u32::try_from(lost).unwrap_or(u32::MAX);
         self.newest.events = self.newest.events.saturating_add(self.newest.lost);
@@ -294,13 +297,24 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<Repeated, ReadError<F::Error>> {
         let behind = self.newest.events.to_le_bytes()[0].wrapping_sub(frame.ordinal);
         let first = Position(self.newest.next().0.saturating_sub(u64::from(behind)));
-        let mut repeated =
-            Repeated { sector, frame, events: 0, has_events: false, first, opens: false, nameable: true };
+        let mut repeated = Repeated {
+            sector,
+            frame,
+            events: 0,
+            has_events: false,
+            first,
+            resumed: None,
+            opens: false,
+            nameable: true,
+        };
         let mut at = frame.entries;
         while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
             at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
             match parsed.head {
-                Head::Resume { .. } if !repeated.opens => repeated.frame.entries = at,
+                Head::Resume { frontier } if !repeated.opens => {
+                    repeated.frame.entries = at;
+                    repeated.resumed = Some(frontier);
+                }
                 Head::Open { .. } => repeated.opens = true,
                 head if head.is_event() => {
                     repeated.has_events = true;
@@ -326,6 +340,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let frame = last.map_or(none, |last| last.frame);
         let repeated = frame.end.saturating_sub(frame.entries);
         let more = (repeated > 0).then_some(0);
+        // What a start before this one gave up must stay so, also when what says so there cannot be read any more.
+        let frontier = last.and_then(|last| last.resumed).unwrap_or(frontier);
         let resume = Head::Resume { frontier };
         let entries = resume.len(more).saturating_add(repeated as usize);
         let mut head = [0; RESUME_HEAD];

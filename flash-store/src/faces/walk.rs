@@ -147,7 +147,8 @@ impl<F: NorFlash> Medium<F> {
     }
 
     /// Fills the buffer from the start of this frame, unless it holds the frame and the one behind it already: so
-    /// that looking at the one does not cost reading the other again.
+    /// that looking at the one does not cost reading the other again. If there is none, what tells that the sector ends
+    /// stands behind it.
     async fn hold_with_next(
         &mut self,
         sector: u32,
@@ -164,11 +165,16 @@ impl<F: NorFlash> Medium<F> {
             return Ok(());
         }
         self.window(at, span, limit, scratch).await?;
-        if let Some(claim) = self.claim(sector, after, scratch).await? {
-            let span = claim.end.saturating_sub(frame.at);
-            if span <= most {
-                self.window(at, span, limit, scratch).await?;
+        let end = match self.claim(sector, after, scratch).await? {
+            Some(claim) => claim.end,
+            None if self.programmed_end(sector, after, after.saturating_add(head), scratch).await? > after => {
+                return Ok(());
             }
+            None => after.saturating_add(self.region.quiet()).min(self.region.sector),
+        };
+        let span = end.saturating_sub(frame.at);
+        if span <= most {
+            self.window(at, span, limit, scratch).await?;
         }
         Ok(())
     }
@@ -247,10 +253,18 @@ impl<F: NorFlash> Medium<F> {
             }
             let header = self.opens(walk.sector, &frame, scratch).await?;
             walk.behind_header = header;
-            let follower = match end {
+            let mut follower = match end {
                 Some(end) if after >= end => None,
                 _ => self.frame_from(walk, after, header, end, scratch).await?,
             };
+            // What it says is taken from the very bytes that verify: it may read differently every time.
+            while let Some(next) = &mut follower {
+                if self.verified_again(walk.sector, walk.seed, next, scratch).await? {
+                    break;
+                }
+                let behind = next.next;
+                follower = self.frame_from(walk, behind, false, end, scratch).await?;
+            }
             if let Some(next) = follower {
                 // A frame that looked torn after an unclean stop may verify later, and the last one before may read
                 // well today only: whoever started anew has given up the one and repeated the other.

@@ -20,6 +20,7 @@
 //! | 0x70 | ERASE: a sector is going to be erased | ahead varint | |
 //! | 0x71 | LOST: events overwritten that were still asked for | first varint, count varint | |
 //! | 0x73 | LEFT: the sector before was given up | back varint, frontier varint | |
+//! | 0x75 | OLDEST: the oldest sector in use | back varint, events varint | |
 //! | 0x72 | DIGEST of the streams of the sector before | back varint | Bloom filter of 1, 2, 4 or 8 bytes |
 //! | 0x74 | LOCAL: the event whose entry follows, with a tag of its own, has no position | | |
 //!
@@ -45,6 +46,7 @@ const DIGEST: u8 = 0x72;
 const LEFT: u8 = 0x73;
 /// Stands before the tag of an event.
 const LOCAL: u8 = 0x74;
+const OLDEST: u8 = 0x75;
 const MORE: u8 = 0x80;
 
 /// Of the tag of an entry with an identity: it tells a schema that is not 0.
@@ -115,6 +117,11 @@ pub(crate) enum Head {
         back: u32,
         frontier: u32,
     },
+    /// The oldest sector in use when this one was opened: so many before it, and so many events before its first.
+    Oldest {
+        back: u32,
+        events: u64,
+    },
 }
 
 /// An entry's head as found: with how many bytes it has and how many its payload.
@@ -154,6 +161,7 @@ impl Head {
             Self::Left { back, frontier } => {
                 varint_len(u64::from(*back)).saturating_add(varint_len(u64::from(*frontier)))
             }
+            Self::Oldest { back, events } => varint_len(u64::from(*back)).saturating_add(varint_len(*events)),
             Self::Close => 0,
         };
         let length = match more {
@@ -227,6 +235,11 @@ impl Head {
                 out.varint(u64::from(*back))?;
                 out.varint(u64::from(*frontier))?;
             }
+            Self::Oldest { back, events } => {
+                out.u8(OLDEST | flag)?;
+                out.varint(u64::from(*back))?;
+                out.varint(*events)?;
+            }
         }
         match more {
             Some(payload) if self.has_payload() => out.varint(payload as u64),
@@ -263,6 +276,7 @@ impl Head {
                 back: u32::try_from(input.varint()?).ok()?,
                 frontier: u32::try_from(input.varint()?).ok()?,
             },
+            OLDEST => Self::Oldest { back: u32::try_from(input.varint()?).ok()?, events: input.varint()? },
             DIGEST => Self::Digest { back: u32::try_from(input.varint()?).ok()? },
             _ => return None,
         };
@@ -341,6 +355,7 @@ mod tests {
             Head::Lost { first: Position(u64::MAX), count: u64::MAX },
             Head::Digest { back: 2 },
             Head::Left { back: 1, frontier: 131_072 },
+            Head::Oldest { back: 4095, events: u64::MAX },
             Head::Track { tracker: Tracker(255), position: Position(u64::MAX) },
             Head::Open { base: Position(1), genesis: 64, moment: Moment { boot: u32::MAX, tick: u64::MAX } },
             Head::Resume { frontier: 131_072 },

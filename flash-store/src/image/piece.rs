@@ -147,6 +147,13 @@ pub enum EntryKind {
         /// Where in that sector it ends.
         frontier: u32,
     },
+    /// The oldest sector in use when this one was opened.
+    Oldest {
+        /// How many sectors before this one.
+        back: u32,
+        /// How many positions before the first of this one its events begin.
+        events: u64,
+    },
     /// Of a kind that this version does not know: the reading of the frame ends here.
     Unknown,
 }

@@ -58,9 +58,9 @@ impl<'s, 'a> Pieces<'s, 'a> {
         if let (Some((identity, sequence)), Some(seed), true) = (named, seed, report.opened.is_some()) {
             let opened = survey.log.opened(identity, sequence, &mut survey.scratch).ok().flatten();
             walk = match opened {
-                Some(opened) if report.is_read() => {
+                Some(_) if report.is_read() => {
                     end = survey.log.end_of(sequence);
-                    survey.log.walk_from(sequence, &opened, &mut survey.scratch).ok()
+                    survey.log.walk_of(sequence, &mut survey.scratch).ok().flatten()
                 }
                 opened => opened.map(|opened| Walk::new(sector, seed, opened.frame.at)),
             };
@@ -176,6 +176,7 @@ impl<'s, 'a> Pieces<'s, 'a> {
             Head::Lost { first, count } => EntryKind::Lost { first: *first, count: *count },
             Head::Digest { back } => EntryKind::Digest { back: *back },
             Head::Left { back, frontier } => EntryKind::Left { back: *back, frontier: *frontier },
+            Head::Oldest { back, events } => EntryKind::Oldest { back: *back, events: *events },
         }
     }
 

@@ -151,8 +151,8 @@ impl<'a> Survey<'a> {
     }
 
     fn mount(&mut self) -> Result<Mounted, MountError<ImageError>> {
-        let (identity, newest) = self.log.find_newest(&mut self.scratch)?;
-        self.log.take_up(identity, newest, &mut self.scratch)?;
+        let (identity, newest, behind) = self.log.find_newest(&mut self.scratch)?;
+        self.log.take_up(identity, newest, behind, &mut self.scratch)?;
         let log = &self.log;
         Ok(Mounted {
             identity,
