@@ -431,7 +431,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         if seen > first {
             seen = self.medium.programmed_end(sector, first, end, scratch).await?;
         }
-        let tried = seen.saturating_add(self.medium.region.word);
+        // What was being written there may end in bytes that do not show.
+        let tried = if seen > first { seen.saturating_add(region.leap()) } else { first.saturating_add(region.word) };
         for number in 1..OPEN_PLACES {
             let start =
                 open_place(&self.medium.region, number).and_then(|place| place.checked_sub(self.medium.region.marks()));
