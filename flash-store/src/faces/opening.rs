@@ -5,7 +5,7 @@ use evenkeel_core::bytes::ByteWriter;
 use evenkeel_core::error::{AppendError, HeldBy, ReadError};
 use evenkeel_core::scratch::Scratch;
 
-use super::flash_log::{FlashLog, Newest, Prepared, State};
+use super::flash_log::{FlashLog, Newest, Prepared, Replaced, State};
 use super::mount::{OPEN_BYTES, OPEN_PLACES, open_place};
 use super::pour::Pour;
 use super::sectors::Hold;
@@ -311,7 +311,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
         let Some(opened) = opened else { return Err(AppendError::Full { held_by: HeldBy::Wear }) };
         // What the header carries over from the sector before is kept in the buffer meanwhile.
-        let mut entries = opened.frame.entries;
+        let (mut entries, mut told) = (opened.frame.entries, (0, Position(1)));
         while let Some(parsed) = self.medium.entry(sector, entries, opened.frame.end, scratch).await? {
             let repeated = matches!(
                 parsed.head,
@@ -325,8 +325,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             if !repeated {
                 break;
             }
+            if let Head::Oldest { back, events } = parsed.head {
+                told = (sequence.saturating_sub(back), Position(opened.base.0.saturating_sub(events).max(1)));
+            }
             entries = entries.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
         }
+        // What was let go for snapshots in this sector is not let go without them.
+        (self.oldest, self.replaced) = (told, Replaced::default());
+        self.find_oldest(scratch).await?;
         let len = opened.frame.end.saturating_sub(entries);
         let from = sector.saturating_add(entries);
         if len > 0 {
