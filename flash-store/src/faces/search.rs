@@ -18,6 +18,9 @@ const LOOKED_AHEAD: u32 = 3;
 /// From how many sectors at most the search is tried to begin with, one of eight, before all are looked at.
 const BEGINNINGS: u32 = 3;
 
+/// More bytes than a second announcement, of an erase and what is lost by it, takes behind the newest frame.
+const ANNOUNCED_BYTES: u32 = 64;
+
 /// What was seen of the sector behind a run: under which sequence number it was looked for, and what is there.
 pub(crate) type Behind = (u32, Probe);
 
@@ -154,6 +157,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         (self.next, self.prepared) = (newest.saturating_add(1), Prepared::No);
         let most = newest.saturating_add(region.sectors.saturating_sub(1));
         let said = if self.announced > newest { self.announced.saturating_add(1) } else { newest.saturating_add(1) };
+        // A sector that refuses its header may have it all the same: then the next one was announced, if there was room.
+        let room = region.words(self.newest.offset.saturating_add(ANNOUNCED_BYTES)) <= region.sector;
         let (mut newer, mut sequence) = (None, newest);
         while sequence < said.min(most) {
             sequence = sequence.saturating_add(1);
@@ -163,7 +168,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
                 Probe::Prepared(identity, found, untouched) if identity == self.identity && found == sequence => {
                     (self.next, self.prepared) = (sequence, Prepared::Found);
-                    if untouched && newer.is_none() {
+                    if untouched && room && newer.is_none() && self.announced <= sequence {
                         break; // a prepared sector is passed over only when it cannot be opened any more
                     }
                 }
