@@ -11,7 +11,6 @@ use evenkeel_flash_store::{Region, Retention};
 use evenkeel_host_sim::flash::{ChipProfile, SimFlash};
 use evenkeel_host_sim::rng::Rng;
 use evenkeel_tests::oracle::{UPLINK, identity};
-use evenkeel_tests::report::hunting;
 use serde::{Deserialize, Serialize};
 
 /// Polls until it is done.
@@ -463,9 +462,6 @@ impl Drop for Tell {
 
 #[test]
 fn a_future_dropped_anywhere_with_words_of_4_bytes() {
-    if !hunting("a dropped future costs nothing, words of 4 B") {
-        return;
-    }
     drop_everywhere::<4, 4, 512>(3, 4, 8);
 }
 
@@ -476,8 +472,5 @@ fn a_future_dropped_anywhere_with_words_of_1_byte_in_pages() {
 
 #[test]
 fn a_future_dropped_anywhere_with_words_of_32_bytes() {
-    if !hunting("a dropped future costs nothing, words of 32 B") {
-        return;
-    }
     drop_everywhere::<32, 4, 1024>(3, 32, 12);
 }

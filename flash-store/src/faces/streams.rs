@@ -278,7 +278,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut from = Some(newest);
         while let Some(at_most) = from {
             let Some(sequence) = self.may_hold(stream, at_most, oldest, scratch).await? else { break };
-            self.follow_through(sequence, &mut follow, Version::NONE, scratch).await?;
+            self.follow_through(sequence, &mut follow, Version::NONE, u32::MAX, scratch).await?;
             if follow.appeared() {
                 appeared = Some(sequence);
                 break;
@@ -296,11 +296,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         sequence: u32,
         follow: &mut Follow,
         at_most: Version,
+        newest_end: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<FoundSnapshot>, ReadError<F::Error>> {
         let mut found = None;
         let Some(mut walk) = self.walk_of(sequence, scratch).await? else { return Ok(None) };
-        let end = self.end_of(sequence);
+        let end = self.end_of(sequence).map(|end| end.min(newest_end));
         while let Some(Step { head, local, payload: (at, len), .. }) = self.medium.step(&mut walk, end, scratch).await?
         {
             match follow.see(&head, local) {
@@ -322,18 +323,20 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(self.known(stream, scratch).await?.head())
     }
 
-    /// The newest snapshot of a stream in the sectors down to `oldest`.
+    /// The newest snapshot of a stream in the sectors down to `oldest`, if the newest sector ends at `newest_end` at the
+    /// latest.
     async fn find_snapshot(
         &mut self,
         stream: StreamId,
         at_most: Version,
         oldest: u32,
+        newest_end: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<FoundSnapshot>, ReadError<F::Error>> {
         let Some(mut sequence) = self.known(stream, scratch).await?.appeared else { return Ok(None) };
         while sequence >= oldest {
             let mut follow = Follow::new(stream);
-            let found = self.follow_through(sequence, &mut follow, at_most, scratch).await?;
+            let found = self.follow_through(sequence, &mut follow, at_most, newest_end, scratch).await?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -357,12 +360,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         scratch: &'s mut Scratch<'_>,
     ) -> Result<Option<Record<'s>>, ReadError<F::Error>> {
         self.settle(scratch).await?;
-        let mut found = self.find_snapshot(stream, at_most, self.oldest.0, scratch).await?;
+        let mut found = self.find_snapshot(stream, at_most, self.oldest.0, u32::MAX, scratch).await?;
         while let Some(FoundSnapshot { sequence, at, .. }) = found {
             if self.is_certain(self.medium.region.sector_at(sequence), at, scratch).await? {
                 break;
             }
-            found = self.find_snapshot(stream, at_most, self.oldest.0, scratch).await?;
+            found = self.find_snapshot(stream, at_most, self.oldest.0, u32::MAX, scratch).await?;
         }
         let Some(FoundSnapshot { named, sequence, at, len }) = found else { return Ok(None) };
         let Named { kind, schema, version, .. } = named;
@@ -430,11 +433,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
             let newer = sequence.saturating_add(1);
             // The newest sector is taken to end before what may read well today only.
-            let end = self.newest.doubtful_from().unwrap_or(self.newest.offset);
-            let offset = core::mem::replace(&mut self.newest.offset, end);
-            let found = self.find_snapshot(named.stream, Version::MAX, newer, scratch).await;
-            self.newest.offset = offset;
-            if found?.is_none() {
+            let until = self.newest.doubtful_from().unwrap_or(u32::MAX);
+            if self.find_snapshot(named.stream, Version::MAX, newer, until, scratch).await?.is_none() {
                 return Ok(Some(HeldBy::Stream(named.stream, named.kind)));
             }
         }
