@@ -3,6 +3,26 @@
 //! Numbers of varying size are LEB128: seven bits a byte, the lowest first, the top bit set on all bytes but
 //! the last.
 
+/// Copies as many bytes as both have: `copy_from_slice` without a panic for lengths that differ.
+#[inline]
+pub fn copy(from: &[u8], to: &mut [u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}
+
+/// Moves the `len` bytes at `from` to `to`, where they may overlap; `None`, and nothing is moved, if either place is not within
+/// the bytes: `copy_within` without a panic.
+#[inline(never)] // in a function of its own the compiler sees that the checks of `copy_within` hold
+pub fn shift(bytes: &mut [u8], from: usize, len: usize, to: usize) -> Option<()> {
+    let end = from.checked_add(len)?;
+    if end > bytes.len() || to > bytes.len().checked_sub(len)? {
+        return None;
+    }
+    bytes.copy_within(from..end, to);
+    Some(())
+}
+
 /// Writes into a lent slice; a write that does not fit changes nothing and answers `None`.
 ///
 /// ```
@@ -80,7 +100,7 @@ impl<'b> ByteWriter<'b> {
     #[inline]
     pub fn slice(&mut self, bytes: &[u8]) -> Option<()> {
         let end = self.len.checked_add(bytes.len())?;
-        self.bytes.get_mut(self.len..end)?.copy_from_slice(bytes);
+        copy(bytes, self.bytes.get_mut(self.len..end)?);
         self.len = end;
         Some(())
     }

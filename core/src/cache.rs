@@ -2,6 +2,7 @@
 
 use heapless::Vec;
 
+use crate::list::remove;
 use crate::{Aggregate, Root, StreamId};
 
 /// The `N` aggregates of one type that were used last, so that a command on one of them need not load it again.
@@ -52,7 +53,7 @@ impl<A: Aggregate, const N: usize> Cache<A, N> {
     /// Puts an aggregate out and hands it over, as it is.
     pub fn evict(&mut self, id: StreamId) -> Option<Root<A>> {
         let place = self.roots.iter().position(|root| root.id() == id)?;
-        Some(self.roots.remove(place))
+        remove(&mut self.roots, place)
     }
 
     /// Puts all out.
@@ -64,7 +65,7 @@ impl<A: Aggregate, const N: usize> Cache<A, N> {
     /// answered but where `N` is 0.
     pub(crate) fn keep(&mut self, root: Root<A>) -> Option<&mut Root<A>> {
         if self.roots.is_full() && !self.roots.is_empty() {
-            self.roots.remove(0);
+            remove(&mut self.roots, 0);
         }
         let _ = self.roots.push(root);
         self.roots.last_mut()

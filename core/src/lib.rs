@@ -114,6 +114,7 @@ mod ids;
 #[cfg(feature = "integrity")]
 pub mod integrity;
 mod kinds;
+mod list;
 pub mod listing;
 mod names;
 mod policy;

@@ -3,6 +3,7 @@
 use super::sealed::{Place, Sealed, Trust};
 use super::{RecordManager, face};
 use crate::batch::Op;
+use crate::bytes::copy;
 use crate::error::{AppendError, IntegrityError, ReadError};
 use crate::integrity::{Anchor, Keyring, MARKS_BYTES, Marks, Suite, Verification, Verified};
 use crate::scratch::Scratch;
@@ -207,7 +208,7 @@ impl<R: RecordManager, K: Keyring, S: Suite> Sealed<R, K, S> {
         let mut batch = scratch.batch(<Self as RecordManager>::HEADROOM);
         batch.push(op, |out| {
             let place = out.get_mut(..len).ok_or(CodecError::DoesNotFit)?;
-            place.copy_from_slice(bytes.get(..len).unwrap_or_default());
+            copy(bytes.get(..len).unwrap_or_default(), place);
             Ok(len)
         })?;
         self.append(&mut batch).await.map(|_| ())

@@ -4,6 +4,7 @@ use core::convert::Infallible;
 
 use super::{RecordManager, face};
 use crate::batch::{Batch, Headroom};
+use crate::bytes::copy;
 use crate::error::{AppendError, ReadError};
 use crate::listing::StreamList;
 use crate::scratch::Scratch;
@@ -92,6 +93,6 @@ fn lend<'s>(record: Record<'_>, scratch: &'s mut Scratch<'_>) -> Result<Record<'
     let Record { stream, kind, version, schema, position, payload } = record;
     let needed = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let place = scratch.bytes_mut().get_mut(..payload.len()).ok_or(ReadError::ScratchTooSmall { needed })?;
-    place.copy_from_slice(payload);
+    copy(payload, place);
     Ok(Record { stream, kind, version, schema, position, payload: place })
 }

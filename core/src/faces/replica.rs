@@ -2,6 +2,7 @@
 
 use super::{Log, RecordManager, face};
 use crate::batch::Op;
+use crate::bytes::copy;
 use crate::codec::CodecError;
 use crate::error::{AppendError, ReplicateError};
 use crate::section::{MalformedSection, Section, SectionReader};
@@ -40,17 +41,18 @@ impl<'b, R: RecordManager> Log<'b, R> {
 
     async fn replicate_events<'r>(
         &mut self,
-        events: impl Iterator<Item = Result<Record<'r>, MalformedSection>>,
+        mut events: impl Iterator<Item = Result<Record<'r>, MalformedSection>>,
     ) -> Result<Appended, ReplicateError<R::Error>> {
-        let mut events = events.peekable();
         let next = self.bounds().next;
-        while let Some(Ok(event)) = events.next_if(|event| is_before(event, next)) {
+        let mut one = events.next();
+        while let Some(Ok(event)) = one.filter(|event| is_before(event, next)) {
             self.compare(&event).await?;
+            one = events.next();
         }
         let mut position = next;
         let (records, scratch) = self.parts();
         let mut batch = scratch.batch(R::HEADROOM);
-        for event in events {
+        for event in one.into_iter().chain(events) {
             let event = event.map_err(|_| ReplicateError::Malformed)?;
             let at = event.position.ok_or(ReplicateError::Local)?;
             if at != position {
@@ -58,7 +60,7 @@ impl<'b, R: RecordManager> Log<'b, R> {
             }
             let Record { stream, kind, schema, version, payload, .. } = event;
             let copy = |room: &mut [u8]| {
-                room.get_mut(..payload.len()).ok_or(CodecError::DoesNotFit)?.copy_from_slice(payload);
+                copy(payload, room.get_mut(..payload.len()).ok_or(CodecError::DoesNotFit)?);
                 Ok(payload.len())
             };
             batch.push(Op::Event { stream, kind, schema, version }, copy).map_err(AppendError::from)?;

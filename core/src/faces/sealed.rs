@@ -2,6 +2,7 @@
 
 use super::{RecordManager, face};
 use crate::batch::{Batch, Entry, Headroom, Op};
+use crate::bytes::shift;
 use crate::error::{AppendError, IntegrityError, ReadError};
 use crate::integrity::{Aead, Anchor, FRONT_BYTES, Header, Keyring, Sealing, Suite};
 use crate::listing::StreamList;
@@ -124,7 +125,7 @@ impl<R, K: Keyring, S: Suite> Sealed<R, K, S> {
         let bytes = scratch.bytes_mut();
         if S::Aead::ENCRYPTS {
             let tail = bytes.len().saturating_sub(place.len);
-            bytes.copy_within(start..end, tail);
+            shift(bytes, start, end.saturating_sub(start), tail).ok_or(tampered)?;
             held = Held { len: held.len.min(u32::try_from(tail).unwrap_or(u32::MAX)), ..held };
             start = tail;
         }

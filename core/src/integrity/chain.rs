@@ -5,6 +5,7 @@ use heapless::Vec;
 use super::{Header, Mac};
 use crate::Position;
 use crate::bytes::{ByteReader, ByteWriter};
+use crate::list::remove;
 
 /// The head of the chain at a position: it stands for that event and all before it, with their order.
 ///
@@ -104,7 +105,7 @@ impl Marks {
             let position = |index: usize| self.0.get(index).map_or(head.position, |mark| mark.position);
             let span = |index: &usize| position(index.saturating_add(1)).since(position(index.saturating_sub(1)));
             if let Some(close) = (1..MARKS).min_by_key(span) {
-                self.0.remove(close);
+                remove(&mut self.0, close);
             }
         }
         let _ = self.0.push(head);

@@ -3,6 +3,7 @@
 use super::chain::{Anchor, Reach};
 use super::envelope::{FRONT_BYTES, Front, Header};
 use super::{Aead, Key, KeyId, Keyring, Mac, StreamKey, Suite};
+use crate::bytes::{copy, shift};
 use crate::error::IntegrityError;
 use crate::{Epoch, Kind, LogId, Position, StreamId};
 
@@ -141,8 +142,8 @@ impl<K: Keyring, S: Suite> Sealing<K, S> {
         let end = start.checked_add(len).ok_or(misfit)?;
         let body = start.checked_sub(S::Aead::TAG_BYTES).ok_or(misfit)?;
         let at = body.checked_sub(front_len).ok_or(misfit)?;
-        bytes.copy_within(start..end, body);
-        bytes.get_mut(at..body).ok_or(misfit)?.copy_from_slice(written);
+        shift(bytes, start, len, body).ok_or(misfit)?;
+        copy(written, bytes.get_mut(at..body).ok_or(misfit)?);
         let sealed = bytes.get_mut(body..end).ok_or(misfit)?;
         let (data, tag) = sealed.split_at_mut_checked(len).ok_or(misfit)?;
         let (associated, associated_len) = Front::associated(header, written);

@@ -1,7 +1,7 @@
 //! Appending: one batch, one frame, one write call.
 
 use evenkeel_core::batch::{Batch, Entry, Op};
-use evenkeel_core::bytes::ByteWriter;
+use evenkeel_core::bytes::{ByteWriter, shift};
 use evenkeel_core::error::{AppendError, HeldBy};
 use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{Appended, Position, Tracker, Version};
@@ -107,7 +107,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         frame.get(..room)?; // else the payload must not be moved now
         if start == 0 {
             let at = len.checked_sub(one.len)?;
-            frame.copy_within(one.start..one.start.checked_add(one.len)?, at);
+            shift(frame, one.start, one.len, at)?;
             let padded = finish(region, self.newest.seed, self.newest.offset, len, frame)?;
             batch.moved(0, at);
             return Some((start, len, padded));
@@ -370,7 +370,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let bytes = batch.bytes_mut();
             head.write_as(entry.local, told, &mut ByteWriter::new(bytes.get_mut(at..start)?))?;
             at = start.checked_add(entry.len)?;
-            bytes.copy_within(entry.start..entry.start.checked_add(entry.len)?, start);
+            shift(bytes, entry.start, entry.len, start)?;
             batch.moved(index, start);
         }
         finish(&self.medium.region, self.newest.seed, self.newest.offset, at, batch.bytes_mut())

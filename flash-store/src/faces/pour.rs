@@ -1,5 +1,6 @@
 //! Writing a frame that stands nowhere in memory as a whole: pieces made here and pieces copied within the flash.
 
+use evenkeel_core::bytes::copy;
 use evenkeel_core::error::{AppendError, ReadError};
 use evenkeel_core::scratch::Scratch;
 
@@ -77,7 +78,7 @@ impl<F: NorFlash> Medium<F> {
             let room = pour.chunk.get_mut(pour.len..CHUNK).unwrap_or_default();
             let (now, later) = rest.split_at(rest.len().min(room.len()));
             if let Some(room) = room.get_mut(..now.len()) {
-                room.copy_from_slice(now);
+                copy(now, room);
             }
             pour.len = pour.len.saturating_add(now.len());
             rest = later;
@@ -105,7 +106,7 @@ impl<F: NorFlash> Medium<F> {
                 let bytes = self.window(sector.saturating_add(at), 1, limit, scratch).await?;
                 let len = bytes.len().min(to.saturating_sub(at) as usize).min(CHUNK);
                 match (piece.get_mut(..len), bytes.get(..len)) {
-                    (Some(piece), Some(bytes)) => piece.copy_from_slice(bytes),
+                    (Some(piece), Some(bytes)) => copy(bytes, piece),
                     _ => return Err(AppendError::from(ReadError::NotMounted)),
                 }
                 len

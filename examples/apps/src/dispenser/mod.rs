@@ -24,15 +24,20 @@
 
 mod compartment;
 
+use core::array::{self, from_fn};
+use core::iter::Flatten;
+
 use evenkeel_core::error::ExecuteError;
 use evenkeel_core::{Aggregate, Appended, Kind, Log, RecordManager, Root, Snapshot, StreamId};
-use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 pub use compartment::{CAPACITY, Compartment, CompartmentEvent};
 
 /// How many compartments a dispenser has room for.
 pub const PLACES: usize = 4;
+
+/// Events, at most one of each place.
+pub type Facts = Flatten<array::IntoIter<Option<DispenserEvent>, PLACES>>;
 
 /// A drug, by its number in the pharmacy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,31 +130,31 @@ impl Dispenser {
     }
 
     /// Gives out a dose, out of as many compartments as it takes; all of it or nothing.
-    pub fn dispense(&self, drug: Drug, pills: u16) -> Result<Vec<DispenserEvent, PLACES>, Refused> {
+    pub fn dispense(&self, drug: Drug, pills: u16) -> Result<Facts, Refused> {
         if pills == 0 {
             return Err(Refused::Nothing);
         }
-        let (mut events, mut wanted) = (Vec::new(), pills);
-        for (place, compartment) in self.of(drug) {
+        let (mut events, mut wanted) = ([None; PLACES], pills);
+        for (slot, (place, compartment)) in events.iter_mut().zip(self.of(drug)) {
             if let Some(event @ CompartmentEvent::Dispensed { pills }) = compartment.dispense(wanted) {
                 wanted = wanted.saturating_sub(pills);
-                let _ = events.push(DispenserEvent::Compartment { place, event });
+                *slot = Some(DispenserEvent::Compartment { place, event });
             }
         }
-        if wanted > 0 { Err(Refused::NotEnough) } else { Ok(events) }
+        if wanted > 0 { Err(Refused::NotEnough) } else { Ok(events.into_iter().flatten()) }
     }
 
     /// Takes pills in, into as many compartments of this drug as it takes; all of them or none.
-    pub fn take_in(&self, drug: Drug, pills: u16) -> Result<Vec<DispenserEvent, PLACES>, Refused> {
-        let (mut events, mut left) = (Vec::new(), pills);
-        for (place, compartment) in self.of(drug) {
+    pub fn take_in(&self, drug: Drug, pills: u16) -> Result<Facts, Refused> {
+        let (mut events, mut left) = ([None; PLACES], pills);
+        for (slot, (place, compartment)) in events.iter_mut().zip(self.of(drug)) {
             let fits = left.min(CAPACITY.saturating_sub(compartment.pills()));
             if let Ok(event) = compartment.fill(fits) {
                 left = left.saturating_sub(fits);
-                let _ = events.push(DispenserEvent::Compartment { place, event });
+                *slot = Some(DispenserEvent::Compartment { place, event });
             }
         }
-        if left > 0 { Err(Refused::TooFull) } else { Ok(events) }
+        if left > 0 { Err(Refused::TooFull) } else { Ok(events.into_iter().flatten()) }
     }
 
     /// Takes a compartment out.
@@ -159,9 +164,9 @@ impl Dispenser {
     }
 
     /// Takes all compartments out: what is done last, before a dispenser is scrapped.
-    #[must_use]
-    pub fn strip(&self) -> Vec<DispenserEvent, PLACES> {
-        (0_u8..).take(PLACES).filter_map(|place| self.remove(place).ok()).flatten().collect()
+    pub fn strip(&self) -> Facts {
+        let removed = |place| self.remove(u8::try_from(place).ok()?).ok().map(|[removed]| removed);
+        from_fn(removed).into_iter().flatten()
     }
 
     fn of(&self, drug: Drug) -> impl Iterator<Item = (u8, &Compartment)> {
