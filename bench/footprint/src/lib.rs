@@ -1,0 +1,4 @@
+//! What the measured programs share: the flash of the machine.
+#![no_std]
+
+pub mod flash;
