@@ -18,7 +18,7 @@ use evenkeel_flash_store::{FlashLog, Region, Retention};
 use evenkeel_host_sim::flash::{ChipProfile, Cut, SimFlash, WeakRead};
 use evenkeel_host_sim::rng::Rng;
 use evenkeel_tests::oracle::identity;
-use evenkeel_tests::report::{Replay, hunting, number, tell};
+use evenkeel_tests::report::{Replay, number, tell};
 
 const SCRATCH: usize = 1024;
 const FILLED: u16 = 300;
@@ -244,9 +244,6 @@ fn process_swarm_on_rp2040_with_w25q16() {
 
 #[test]
 fn process_swarm_on_stm32l4() {
-    if !hunting("processes on the STM32L4 come through power cuts") {
-        return;
-    }
     swarm::<8, 1, 2048>(&ChipProfile::STM32L4, 16);
 }
 

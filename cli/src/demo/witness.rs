@@ -179,6 +179,10 @@ impl<R: RecordManager> RecordManager for Witness<R> {
         self.inner.list_streams(list, scratch)
     }
 
+    fn secure(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, AppendError<R::Error>> {
+        self.inner.secure(scratch)
+    }
+
     fn upkeep(&mut self, scratch: &mut Scratch<'_>) -> Result<Upkeep, AppendError<R::Error>> {
         self.inner.upkeep(scratch)
     }

@@ -157,8 +157,15 @@ impl<'b, R: RecordManager> Log<'b, R> {
                 process.stored
             }
         };
+        let mut certain = false;
         while seen < end {
             let Some(notification) = self.records.next_notification(seen, &mut self.scratch).await? else { break };
+            if !certain && notification.record().is_some() {
+                // It may be gone later: nothing reacts to it before it is known to stay.
+                certain = true;
+                self.records.secure(&mut self.scratch).await?;
+                continue;
+            }
             seen = notification.last();
             let reaction = match &notification {
                 Notification::Event(record) => {

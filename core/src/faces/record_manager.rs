@@ -111,6 +111,16 @@ pub trait RecordManager {
         self.next_notification(*seen, scratch).await
     }
 
+    /// Sees to it that what can be read now stays: after an unclean stop, an event whose append never returned may be read
+    /// for a while and then be gone, until the next append settles it. To be called before anything acts on what was read,
+    /// or tells it to others.
+    ///
+    /// Answers whether there was anything to be done: then what was read before is to be read again. `Full` if it cannot be
+    /// done for want of room. As provided, there never is anything to be done.
+    async fn secure(&mut self, _scratch: &mut Scratch<'_>) -> Result<bool, AppendError<Self::Error>> {
+        Ok(false)
+    }
+
     /// Offers every stream that exists, as far as an event or a snapshot of it is held, to the list, in any order and as often as it comes by
     /// them.
     async fn list_streams(

@@ -416,6 +416,15 @@ impl<R: RecordManager, K: Keyring, S: Suite> RecordManager for Sealed<R, K, S> {
         self.records.list_streams(list, scratch).await
     }
 
+    async fn secure(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, AppendError<R::Error>> {
+        let trust = core::mem::replace(&mut self.trust, Trust::Unsettled);
+        let secured = self.records.secure(scratch).await?;
+        if !secured {
+            self.trust = trust;
+        }
+        Ok(secured)
+    }
+
     async fn upkeep(&mut self, scratch: &mut Scratch<'_>) -> Result<Upkeep, AppendError<R::Error>> {
         if self.mark_if_due(scratch).await? {
             return Ok(Upkeep::Worked);

@@ -74,6 +74,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> RecordManager for F
         self.notification_after(after, scratch).await
     }
 
+    async fn secure(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, AppendError<F::Error>> {
+        self.secure_last(scratch).await
+    }
+
     async fn list_streams(
         &mut self,
         list: &mut StreamList<'_>,

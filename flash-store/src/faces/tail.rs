@@ -212,6 +212,23 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(())
     }
 
+    /// Repeats the last frame after an unclean stop, if that has not been done yet: from then on it reads well every time,
+    /// or its events are known to be lost. Answers whether there was such a frame.
+    pub(crate) async fn secure_last(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, AppendError<F::Error>> {
+        self.settle(scratch).await?;
+        if !self.newest.torn {
+            return Ok(false);
+        }
+        if let Some(carry) = self.resume(scratch).await? {
+            self.newest.torn = true; // until it is repeated
+            if let Hold::By(held_by) = self.prepare_next(scratch).await? {
+                return Err(AppendError::Full { held_by });
+            }
+            self.open_next_with(Some(carry), scratch).await?;
+        }
+        Ok(true)
+    }
+
     /// After a clean stop: goes on right behind it. The marks tell the next mount that this was begun.
     async fn go_on_in_place(&mut self) -> Result<(), AppendError<F::Error>> {
         let region = self.medium.region;

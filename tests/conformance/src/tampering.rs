@@ -201,6 +201,10 @@ impl<R: RecordManager> RecordManager for Tampered<R> {
         self.records.list_streams(list, scratch)
     }
 
+    fn secure(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, AppendError<R::Error>> {
+        self.records.secure(scratch)
+    }
+
     fn upkeep(&mut self, scratch: &mut Scratch<'_>) -> Result<Upkeep, AppendError<R::Error>> {
         self.records.upkeep(scratch)
     }

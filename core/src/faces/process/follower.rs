@@ -243,6 +243,9 @@ impl<R: RecordManager> Log<'_, R> {
             let next = self.records.next_notification(place.seen, &mut self.scratch).await;
             let Some(notification) = next.map_err(ProcessError::Upstream)? else { break };
             let looked = follower.look(&notification, None).map_err(undecoded)?;
+            if matches!(looked, Looked::React { .. }) && self.records.secure(&mut self.scratch).await? {
+                continue; // it may be gone
+            }
             let parts = (&mut self.records, &mut self.scratch);
             done.add(follower.deal(parts, &mut place, looked, None, appended).await?);
         }

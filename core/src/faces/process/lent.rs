@@ -80,6 +80,10 @@ impl<T: RecordManager> RecordManager for &mut T {
         T::next_of_kinds(self, seen, kinds, scratch).await
     }
 
+    async fn secure(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, AppendError<T::Error>> {
+        T::secure(self, scratch).await
+    }
+
     async fn list_streams(
         &mut self,
         list: &mut StreamList<'_>,

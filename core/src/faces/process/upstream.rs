@@ -1,7 +1,7 @@
 //! A log that is followed from another one.
 
 use super::{Log, RecordManager, face};
-use crate::error::ReadError;
+use crate::error::{AppendError, ReadError};
 use crate::process::{Received, ReceivedError};
 use crate::{Notification, Position};
 
@@ -24,6 +24,15 @@ impl<R: RecordManager> Upstream for Log<'_, R> {
     type Error = ReadError<R::Error>;
 
     async fn next_after(&mut self, after: Position) -> Result<Option<Notification<'_>>, Self::Error> {
+        // What is acted on in another log must not be gone from this one later. Where there is no room to see to it, it is
+        // not shown before there is.
+        if self.records.bounds().last() > after {
+            match self.records.secure(&mut self.scratch).await {
+                Ok(_) => {}
+                Err(AppendError::Storage(error)) => return Err(ReadError::Storage(error)),
+                Err(_) => return Ok(None),
+            }
+        }
         self.next_notification(after).await
     }
 }
