@@ -11,8 +11,8 @@ use evenkeel_apps::orders::{
 use evenkeel_core::error::{AppendError, ExecuteError, LoadError};
 use evenkeel_core::process::{ProcessError, View, ViewState};
 use evenkeel_core::{
-    Aggregate, Follower, Kind, Log, Member, Members, Position, Projection, RecordManager, Root, System, Tracked,
-    Tracker, Version,
+    Aggregate, Follower, Kind, Log, Member, Members, Notification, Position, Projection, RecordManager, Root, System,
+    Tracked, Tracker, Version,
 };
 use evenkeel_flash_store::{FlashLog, Region, Retention};
 use evenkeel_host_sim::flash::{ChipProfile, Cut, SimFlash, WeakRead};
@@ -73,6 +73,11 @@ fn check<R: RecordManager>(log: &mut Log<'_, R>, world: &World) -> Found {
     let (view, tracked) = view_and_place(log);
     while let Some(next) = log.next_notification(at).unwrap() {
         at = next.last();
+        if let Notification::Gap { first, last, reason } = next {
+            turnover.lost(first, last, reason);
+            stored = if at == tracked { Some(turnover) } else { stored };
+            continue;
+        }
         let Some(event) = next.record() else { continue };
         let taken = taken_before.take();
         match event.kind {

@@ -400,18 +400,22 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         at: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<bool, ReadError<F::Error>> {
-        let Some(last) = self.uncertain(sector, at) else { return Ok(true) };
-        let certain = self.read_again(last, scratch).await?.is_some();
-        if !certain {
-            self.lose_last(self.newest.next(), scratch).await?;
-        }
-        Ok(certain)
+        if self.is_uncertain(sector, at) { self.keep_last(scratch).await } else { Ok(true) }
     }
 
-    /// The last frame, if power may have failed while it was written and this place is in it.
-    fn uncertain(&self, sector: u32, at: u32) -> Option<crate::format::frame::Frame> {
-        let last = self.newest.last.filter(|last| self.newest.torn && sector == self.newest.sector && at >= last.at)?;
-        Some(last)
+    /// Whether the last frame can still be read. If not, memory is made to agree.
+    async fn keep_last(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, ReadError<F::Error>> {
+        let Some(last) = self.newest.last else { return Ok(true) };
+        let reads = self.read_again(last, scratch).await?.is_some();
+        if !reads {
+            self.lose_last(self.newest.next(), scratch).await?;
+        }
+        Ok(reads)
+    }
+
+    /// Whether this place is in the last frame, and power may have failed while that was written.
+    fn is_uncertain(&self, sector: u32, at: u32) -> bool {
+        self.newest.torn && sector == self.newest.sector && self.newest.last.is_some_and(|last| at >= last.at)
     }
 
     /// The first stream in this sector that has no snapshot in a newer one: it needs the sector. One that has ended
@@ -460,7 +464,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             // What was read at the mount may not be read every time now, until the next append repeats it.
             let known = self.known(stream, scratch).await?.version;
             tries = u32::saturating_add(tries, 1);
-            if known <= after || !self.newest.torn || tries > DOUBTS {
+            if known <= after || !self.newest.torn {
+                break None;
+            }
+            if tries > DOUBTS {
+                self.keep_last(scratch).await?;
                 break None;
             }
             scratch.bytes_mut(); // read it anew
