@@ -163,7 +163,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 
     /// Whether the last frame reads well every time: if not, it was being written when power failed, and the next try
     /// may as well find it unfinished.
-    async fn reads_steadily(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, ReadError<F::Error>> {
+    pub(crate) async fn reads_steadily(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, ReadError<F::Error>> {
         let Newest { sector, seed, last, torn, .. } = self.newest;
         let Some(last) = last.filter(|_| torn) else { return Ok(true) };
         for _ in 0..STEADY_READS {
