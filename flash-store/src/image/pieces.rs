@@ -98,12 +98,14 @@ impl<'s, 'a> Pieces<'s, 'a> {
         let Some(walk) = &mut self.walk else { return };
         let survey = &mut *self.survey;
         let step = survey.log.medium.step(walk, self.end, &mut survey.scratch).ok().flatten();
+        // What stood in sectors behind, whose headers are damaged, is counted with the newest.
+        let counted = if self.state == SectorState::Newest { survey.log.newest.events } else { 0 };
         self.next = walk.last.zip(step);
         let reached = match &self.next {
             Some((_, step)) if step.head.is_event() && !step.local => step.ordinal,
             Some(_) => walk.ordinal.min(walk.events),
             None if walk.events != u32::MAX => walk.events,
-            None => walk.ordinal,
+            None => walk.ordinal.max(counted),
         };
         if let Some(missing) = reached.checked_sub(self.events).filter(|missing| *missing > 0) {
             self.gap = Some(Piece::Gap { first: self.base.plus(u64::from(self.events)), events: missing });
