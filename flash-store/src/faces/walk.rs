@@ -351,6 +351,10 @@ impl<F: NorFlash> Medium<F> {
         frontier: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<u32, ReadError<F::Error>> {
+        // In what was begun at the frontier anything may look like a start, but for the marks before it.
+        if open_place(&self.region, 0) != Some(at) && !self.is_marked(sector, at, scratch).await? {
+            return Ok(at);
+        }
         let Some(claim) = self.claim(sector, at, scratch).await? else { return Ok(at) };
         let parsed = self.entry(sector, claim.body.saturating_add(1), claim.end, scratch).await?;
         Ok(match parsed.map(|parsed| parsed.head) {
@@ -358,6 +362,19 @@ impl<F: NorFlash> Medium<F> {
             Some(Head::Open { .. }) => self.region.words(claim.end),
             _ => at,
         })
+    }
+
+    /// Whether at least one of the marks that stand before a start at `at` shows: the other may have been cut off.
+    async fn is_marked(
+        &mut self,
+        sector: u32,
+        at: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<bool, ReadError<F::Error>> {
+        let (marks, limit) = (self.region.marks(), sector.saturating_add(self.region.sector));
+        let bytes = self.window(sector.saturating_add(at.saturating_sub(marks)), marks, limit, scratch).await?;
+        let mut words = bytes.chunks(self.region.word as usize).take(2);
+        Ok(words.any(|word| word.iter().all(|byte| *byte == 0)))
     }
 
     /// The second part of the sector's header, if it was written once more behind `at`.
