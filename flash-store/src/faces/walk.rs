@@ -248,14 +248,22 @@ impl<F: NorFlash> Medium<F> {
             }
             let header = self.opens(walk.sector, &frame, scratch).await?;
             walk.behind_header = header;
-            let follower = match end {
+            let mut follower = match end {
                 Some(end) if after >= end => None,
                 _ => self.frame_from(walk, after, header, end, scratch).await?,
             };
+            let mut resumed = None;
+            while let Some(next) = follower {
+                resumed = self.resumes(walk.sector, &next, scratch).await?;
+                let Some(frontier) = resumed else { break };
+                match self.given_up_by(walk, &next, frontier, end, scratch).await? {
+                    Some(later) => follower = Some(later),
+                    None => break,
+                }
+            }
             if let Some(next) = follower {
                 // A frame that looked torn after an unclean stop may verify later, and the last one before may read
                 // well today only: whoever started anew has given up the one and repeated the other.
-                let resumed = self.resumes(walk.sector, &next, scratch).await?;
                 let given_up = resumed.is_some_and(|at| at <= frame.at || (at == after && !header));
                 if given_up || self.opens(walk.sector, &next, scratch).await? {
                     found = Some(next);
@@ -268,6 +276,24 @@ impl<F: NorFlash> Medium<F> {
             return Ok(Some(frame));
         }
         Ok(None)
+    }
+
+    /// The start after an unclean stop that has given up this one, which names `frontier`, and could read more than it: it
+    /// does not repeat what this one repeats.
+    async fn given_up_by(
+        &mut self,
+        walk: &mut Walk,
+        start: &Frame,
+        frontier: u32,
+        end: Option<u32>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Frame>, ReadError<F::Error>> {
+        if end.is_some_and(|end| start.next >= end) {
+            return Ok(None);
+        }
+        let Some(later) = self.frame_from(walk, start.next, false, end, scratch).await? else { return Ok(None) };
+        let resumed = self.resumes(walk.sector, &later, scratch).await?;
+        Ok(resumed.is_some_and(|from| from > frontier && from <= start.at).then_some(later))
     }
 
     /// The frame at `at`, or the first behind it.
