@@ -95,6 +95,8 @@ pub(crate) struct Newest {
     pub(crate) base: Position,
     /// The sequence number of the first sector of this life of the log.
     pub(crate) genesis: u32,
+    /// Where in the sector its opened frame starts that counts.
+    pub(crate) opened: u32,
     /// Where in the sector the next frame goes.
     pub(crate) offset: u32,
     /// How many events with positions are in it.
@@ -132,6 +134,11 @@ impl Newest {
         self.base.plus(u64::from(self.events))
     }
 
+    /// Whether nothing stands behind the opened frame.
+    pub(crate) fn is_only_header(&self) -> bool {
+        self.last.is_some_and(|last| last.at == self.opened)
+    }
+
     /// From where on no snapshot is one for whose sake history may be erased: the last frame before an unclean stop may read
     /// well today only, until it has been repeated.
     pub(crate) fn doubtful_from(&self) -> Option<u32> {
@@ -149,6 +156,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             sector: 0,
             base: Position(1),
             genesis: 0,
+            opened: 0,
             offset: 0,
             events: 0,
             carried: 0,

@@ -147,11 +147,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// Whether the newest sector, of which only the header reads, was never opened: that header was cut off while it was
     /// written, and reads well today, and the log went on in the sector before.
     async fn was_passed_over(&mut self, scratch: &mut Scratch<'_>) -> Result<bool, ReadError<F::Error>> {
-        let Newest { sequence, back, base, events, last, torn, .. } = self.newest;
-        let only_header = last.is_some_and(|last| {
-            (0..OPEN_PLACES).any(|number| open_place(&self.medium.region, number) == Some(last.at))
-        });
-        if !torn || !only_header || back == 0 {
+        let Newest { sequence, back, base, events, torn, .. } = self.newest;
+        if !torn || !self.newest.is_only_header() || back == 0 {
             return Ok(false);
         }
         let before = sequence.saturating_sub(back);
@@ -346,6 +343,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             sector: walk.sector,
             base: opened.base,
             genesis: opened.genesis,
+            opened: opened.frame.at,
             offset: walk.offset,
             events: walk.ordinal,
             carried: 0,

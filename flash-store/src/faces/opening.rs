@@ -320,7 +320,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.state = State::Mounted;
         let end = place.saturating_add(u32::try_from(head_len.saturating_add(carried.len())).unwrap_or_default());
         let next = pour.place.saturating_sub(sector);
-        self.newest.offset = next;
+        (self.newest.opened, self.newest.offset) = (place, next);
         self.newest.last = Some(Frame { at: place, entries: place, end, next, ordinal: 0, filling: 0 });
         self.newest.slots = 0;
         (self.newest.torn, self.newest.unrepeated, self.newest.tracked) = (false, None, None);
@@ -355,6 +355,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             sector: region.sector_at(sequence),
             base,
             genesis: self.newest.genesis,
+            opened: frame.at,
             offset: frame.next,
             events,
             carried,

@@ -73,7 +73,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let Some(last) = self.newest.last.filter(|_| torn && !stored) else {
             return Ok(());
         };
-        let opens = (0..OPEN_PLACES).any(|number| open_place(&self.medium.region, number) == Some(last.at));
+        let opens = self.newest.is_only_header();
         scratch.bytes_mut(); // read it anew
         if opens {
             if self.read_again(last, scratch).await?.is_none() {
@@ -175,6 +175,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             if self.medium.frame(self.newest.sector, self.newest.seed, frame.at, scratch).await?.is_some() {
                 (self.newest.torn, self.newest.unrepeated) = (false, None);
                 self.newest.offset = frame.next;
+                if read.is_some_and(|last| last.opens) {
+                    self.newest.opened = frame.at;
+                }
                 self.newest.last = Some(frame);
                 return Ok(None);
             }
@@ -263,10 +266,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 self.medium.window(sector.saturating_add(last.at), span, limit, scratch).await?;
             }
         }
-        let is_place = |at: u32| (0..OPEN_PLACES).any(|number| open_place(&region, number) == Some(at));
         let [ordinal, ..] = self.newest.events.to_le_bytes();
         let mut seen = self.medium.begun_end(sector, frontier, ordinal, scratch).await?;
-        if self.newest.last.is_some_and(|last| is_place(last.at)) {
+        if self.newest.is_only_header() {
             // Where the header is written once more is further off.
             seen = seen.max(self.medium.programmed_end(sector, frontier, region.sector, scratch).await?);
             for number in 1..OPEN_PLACES {
@@ -326,7 +328,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         scratch: &mut Scratch<'_>,
     ) -> Result<(), ReadError<F::Error>> {
         let (sequence, ceiling) = (self.newest.sequence, self.newest.last.map_or(0, |last| last.at));
-        let opens = (0..OPEN_PLACES).any(|number| open_place(&self.medium.region, number) == Some(ceiling));
+        let opens = self.newest.is_only_header();
         let mut tries = 0;
         loop {
             // Of a frame that opened its sector, the sector is lost with it; all else stands before it.
