@@ -208,7 +208,9 @@ impl Region {
 
     /// Whether a sector of the reserve has room for moves of trackers beside the snapshots, also after some power cuts.
     pub(crate) const fn is_roomy(&self) -> bool {
-        self.sector >= 512 && self.sector >> 4 >= self.grid()
+        // In a ring of two there is only ever one sector to go on in.
+        let least = if self.sectors > 2 { 512 } else { 1024 };
+        self.sector >= least && self.sector >> 4 >= self.grid()
     }
 
     /// How many bytes the marks of a new start take.
