@@ -50,7 +50,7 @@ pub struct Oracle {
     /// What may stand behind so many events, where that could not be read at the mount.
     undecided: (u64, Vec<Vec<Event>>),
     /// Where else the tracker may be as long.
-    unsettled_tracker: Option<u64>,
+    unsettled_tracker: BTreeSet<u64>,
     acknowledged: u64,
     acknowledging: Option<u64>,
     /// Cells may read differently from one time to the next.
@@ -129,7 +129,7 @@ impl Oracle {
                     self.events.append(&mut self.inflight);
                     self.unsettled = 0;
                     // What was found at the mount, or what it may be instead: now it is settled which.
-                    if self.unsettled_tracker.take() == Some(log.tracked(UPLINK).0) {
+                    if std::mem::take(&mut self.unsettled_tracker).contains(&log.tracked(UPLINK).0) {
                         self.acknowledged = log.tracked(UPLINK).0;
                     }
                     self.maybe.clear();
@@ -296,16 +296,17 @@ impl Oracle {
         self.inflight.clear();
         let tracked = log.tracked(UPLINK).0;
         let acknowledging = self.acknowledging.take();
-        let vanished = std::mem::take(&mut self.unsettled_tracker);
-        if weak {
-            let other = if tracked == self.acknowledged { acknowledging } else { Some(self.acknowledged) };
-            self.unsettled_tracker = other.or(vanished);
-        }
+        let mut possible = std::mem::take(&mut self.unsettled_tracker);
+        possible.extend(acknowledging);
+        possible.insert(self.acknowledged);
         assert!(
-            tracked == self.acknowledged || Some(tracked) == acknowledging || Some(tracked) == vanished,
-            "the tracker is at {tracked}, not {} or {acknowledging:?}",
+            possible.remove(&tracked),
+            "the tracker is at {tracked}, not {} or {acknowledging:?} or one of {possible:?}",
             self.acknowledged
         );
+        if weak {
+            self.unsettled_tracker = possible;
+        }
         self.acknowledged = tracked;
         self.compare_all(log, weak);
     }

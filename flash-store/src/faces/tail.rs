@@ -54,6 +54,17 @@ pub(crate) struct Repeated {
     nameable: bool,
 }
 
+/// What is behind the frontier.
+#[derive(Debug, Clone, Copy)]
+struct Behind {
+    /// Whether anything shows.
+    shows: bool,
+    /// Where, behind its marks, a new start goes.
+    free: u32,
+    /// Where the second mark of a start is missing of which only the first shows.
+    half_marked: Option<u32>,
+}
+
 #[face]
 impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, TRACKERS> {
     /// Makes memory agree with the flash again, if a write or an erase did not come to its end.
@@ -136,7 +147,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut last = None;
         for _ in 0..TRIES {
             let frontier = self.newest.offset;
-            let (shows, free) = self.untouched_behind(frontier, scratch).await?;
+            let Behind { shows, free, half_marked } = self.untouched_behind(frontier, scratch).await?;
+            if let Some(second) = half_marked {
+                // The place that was tried must not be taken again, should its only mark not show the next time: a mark
+                // of this start, cut off and hidden, would be run over from there.
+                self.zero(self.newest.sector.saturating_add(second)).await?;
+            }
             last = self.newest.last;
             let read = match last {
                 Some(frame) => self.read_again(frame, scratch).await?,
@@ -246,7 +262,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(())
     }
 
-    /// Whether anything shows behind the frontier, and where, behind its marks, a new start goes.
+    /// What is behind the frontier.
     ///
     /// If nothing shows, at most one word (or page) can have been begun there, and at most the first mark of a start
     /// before this one: this start's marks come to lie on it, or it lies behind the frontier by less than the leap.
@@ -254,7 +270,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         &mut self,
         frontier: u32,
         scratch: &mut Scratch<'_>,
-    ) -> Result<(bool, u32), ReadError<F::Error>> {
+    ) -> Result<Behind, ReadError<F::Error>> {
         let (region, sector) = (self.medium.region, self.newest.sector);
         if let Some(last) = self.newest.last.filter(|last| last.at < frontier) {
             // The last frame is read again right after: one reading may do for both.
@@ -276,15 +292,18 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 seen = seen.max(self.medium.started_end(sector, place, frontier, scratch).await?);
             }
         }
+        let (shown, mut half_marked) = (seen, None);
         let mut start = align_up(frontier.saturating_add(region.leap()), region.grid());
         while start < seen {
             let place = start.saturating_add(region.marks());
+            let second = start.saturating_add(region.word);
+            half_marked = (seen == shown && shown <= second && place <= region.sector).then_some(second);
             seen = seen.max(self.medium.started_end(sector, place, frontier, scratch).await?);
             start = start.saturating_add(region.grid());
         }
         let behind = if seen > frontier { seen.saturating_add(region.word) } else { frontier };
         let start = align_up(behind.max(frontier.saturating_add(region.leap())), region.grid());
-        Ok((seen > frontier, start.saturating_add(region.marks())))
+        Ok(Behind { shows: seen > frontier, free: start.saturating_add(region.marks()), half_marked })
     }
 
     /// Whether a frame to be repeated can still be read; if so it is in the buffer now, as far as that reaches.
@@ -477,15 +496,20 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 
     /// Programs the marks of a new start right before `place`: each with a command of its own, so that a cut hits one.
     pub(crate) async fn mark(&mut self, sector: u32, place: u32) -> Result<(), AppendError<F::Error>> {
-        let word = self.medium.region.word;
-        let zeros = [0; 32];
-        let zeros = zeros.get(..word as usize).unwrap_or_default();
         let mut at = sector.saturating_add(place).saturating_sub(self.medium.region.marks());
-        let before = core::mem::replace(&mut self.state, State::Interrupted);
         while at < sector.saturating_add(place) {
-            self.medium.write(at, zeros).await.map_err(AppendError::Storage)?;
-            at = at.saturating_add(word);
+            self.zero(at).await?;
+            at = at.saturating_add(self.medium.region.word);
         }
+        Ok(())
+    }
+
+    /// Programs one word with zeros.
+    async fn zero(&mut self, at: u32) -> Result<(), AppendError<F::Error>> {
+        let zeros = [0; 32];
+        let zeros = zeros.get(..self.medium.region.word as usize).unwrap_or_default();
+        let before = core::mem::replace(&mut self.state, State::Interrupted);
+        self.medium.write(at, zeros).await.map_err(AppendError::Storage)?;
         self.state = before;
         Ok(())
     }
