@@ -283,7 +283,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
         }
         let [ordinal, ..] = self.newest.events.to_le_bytes();
-        let mut seen = self.medium.begun_end(sector, frontier, ordinal, scratch).await?;
+        let (reach, mut seen) = self.medium.begun_end(sector, frontier, ordinal, scratch).await?;
         if self.newest.is_only_header() {
             // Where the header is written once more is further off.
             seen = seen.max(self.medium.programmed_end(sector, frontier, region.sector, scratch).await?);
@@ -302,7 +302,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             start = start.saturating_add(region.grid());
         }
         let behind = if seen > frontier { seen.saturating_add(region.word) } else { frontier };
-        let start = align_up(behind.max(frontier.saturating_add(region.leap())), region.grid());
+        // What was begun may have read well at an earlier start: then that one stood behind its end, and its mark may be
+        // hidden there.
+        let start = align_up(behind.max(reach.saturating_add(region.leap())), region.grid());
         Ok(Behind { shows: seen > frontier, free: start.saturating_add(region.marks()), half_marked })
     }
 

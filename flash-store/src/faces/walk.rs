@@ -345,14 +345,14 @@ impl<F: NorFlash> Medium<F> {
 
     /// The same for the writer, who knows how many events come before: a frame that was begun at `at` tells that number
     /// behind its length, so that a length of which not all bits were programmed yet is not gone by. Words are programmed
-    /// one after another: behind such a one, nothing was.
+    /// one after another: behind such a one, nothing was. Answers where that frame ends, or `at`, and where what shows does.
     pub(crate) async fn begun_end(
         &mut self,
         sector: u32,
         at: u32,
         ordinal: u8,
         scratch: &mut Scratch<'_>,
-    ) -> Result<u32, ReadError<F::Error>> {
+    ) -> Result<(u32, u32), ReadError<F::Error>> {
         let mut reach = at;
         if let Some(claim) = self.claim(sector, at, scratch).await? {
             let limit = sector.saturating_add(self.region.sector);
@@ -363,9 +363,10 @@ impl<F: NorFlash> Medium<F> {
         }
         let seen = self.programmed_end(sector, at, reach.saturating_add(self.region.quiet()), scratch).await?;
         if seen <= at {
-            return Ok(at);
+            return Ok((reach, at));
         }
-        self.programmed_end(sector, seen.max(reach), self.region.sector, scratch).await
+        let seen = self.programmed_end(sector, seen.max(reach), self.region.sector, scratch).await?;
+        Ok((reach, seen))
     }
 
     /// The end of what was begun at a place where a new start from `frontier`, or before it, may stand, as its length tells; it
