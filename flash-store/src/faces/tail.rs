@@ -292,13 +292,18 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 seen = seen.max(self.medium.started_end(sector, place, frontier, scratch).await?);
             }
         }
-        let (shown, mut half_marked) = (seen, None);
+        let (shown, mut half_marked, mut before) = (seen, None, reach);
         let mut start = align_up(frontier.saturating_add(region.leap()), region.grid());
         while start < seen {
             let place = start.saturating_add(region.marks());
             let second = start.saturating_add(region.word);
-            half_marked = (seen == shown && shown <= second && place <= region.sector).then_some(second);
+            half_marked =
+                (seen == shown && shown <= second && before <= start && place <= region.sector).then_some(second);
+            if half_marked.is_some() && self.medium.programmed_end(sector, before, start, scratch).await? > before {
+                half_marked = None; // what shows may be the end of what was begun before
+            }
             seen = seen.max(self.medium.started_end(sector, place, frontier, scratch).await?);
+            before = before.max(place);
             start = start.saturating_add(region.grid());
         }
         let behind = if seen > frontier { seen.saturating_add(region.word) } else { frontier };
