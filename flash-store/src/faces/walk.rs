@@ -354,11 +354,16 @@ impl<F: NorFlash> Medium<F> {
         scratch: &mut Scratch<'_>,
     ) -> Result<(u32, u32), ReadError<F::Error>> {
         let mut reach = at;
-        if let Some(claim) = self.claim(sector, at, scratch).await? {
+        // Behind a clean stop it was begun behind marks.
+        for place in [at, at.saturating_add(self.region.marks())] {
+            if place > at && (place >= self.region.sector || !self.is_marked(sector, place, scratch).await?) {
+                break;
+            }
+            let Some(claim) = self.claim(sector, place, scratch).await? else { continue };
             let limit = sector.saturating_add(self.region.sector);
             let bytes = self.window(sector.saturating_add(claim.body), 2, limit, scratch).await?;
             if matches!(bytes, [told, tag, ..] if *told == ordinal && entry::is_tag(*tag)) {
-                reach = self.region.words(claim.end);
+                reach = reach.max(self.region.words(claim.end));
             }
         }
         let seen = self.programmed_end(sector, at, reach.saturating_add(self.region.quiet()), scratch).await?;
