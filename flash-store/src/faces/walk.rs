@@ -345,7 +345,8 @@ impl<F: NorFlash> Medium<F> {
 
     /// The same for the writer, who knows how many events come before: a frame that was begun at `at` tells that number
     /// behind its length, so that a length of which not all bits were programmed yet is not gone by. Words are programmed
-    /// one after another: behind such a one, nothing was. Answers where that frame ends, or `at`, and where what shows does.
+    /// one after another: behind such a one, nothing was. Answers where that frame ends, if it shows up to there, or `at`; and
+    /// where what shows ends, or what was begun.
     pub(crate) async fn begun_end(
         &mut self,
         sector: u32,
@@ -356,7 +357,7 @@ impl<F: NorFlash> Medium<F> {
         let mut reach = at;
         // Behind a clean stop it was begun behind marks.
         for place in [at, at.saturating_add(self.region.marks())] {
-            if place > at && (place >= self.region.sector || !self.is_marked(sector, place, scratch).await?) {
+            if place > at && (place >= self.region.sector || self.marks_shown(sector, place, scratch).await? < 2) {
                 break;
             }
             let Some(claim) = self.claim(sector, place, scratch).await? else { continue };
@@ -368,10 +369,13 @@ impl<F: NorFlash> Medium<F> {
         }
         let seen = self.programmed_end(sector, at, reach.saturating_add(self.region.quiet()), scratch).await?;
         if seen <= at {
-            return Ok((reach, at));
+            return Ok((at, at));
         }
+        let last = self.region.page.max(self.region.word);
+        let shows = self.programmed_end(sector, at, reach, scratch).await?;
+        let whole = if shows.saturating_add(last) >= reach { reach } else { at };
         let seen = self.programmed_end(sector, seen.max(reach), self.region.sector, scratch).await?;
-        Ok((reach, seen))
+        Ok((whole, seen))
     }
 
     /// The end of what was begun at a place where a new start from `frontier`, or before it, may stand, as its length tells; it
@@ -384,7 +388,7 @@ impl<F: NorFlash> Medium<F> {
         scratch: &mut Scratch<'_>,
     ) -> Result<u32, ReadError<F::Error>> {
         // In what was begun at the frontier anything may look like a start, but for the marks before it.
-        if open_place(&self.region, 0) != Some(at) && !self.is_marked(sector, at, scratch).await? {
+        if open_place(&self.region, 0) != Some(at) && self.marks_shown(sector, at, scratch).await? == 0 {
             return Ok(at);
         }
         let Some(claim) = self.claim(sector, at, scratch).await? else { return Ok(at) };
@@ -396,17 +400,17 @@ impl<F: NorFlash> Medium<F> {
         })
     }
 
-    /// Whether at least one of the marks that stand before a start at `at` shows: the other may have been cut off.
-    async fn is_marked(
+    /// How many of the two marks that stand before a start at `at` show: one may have been cut off.
+    async fn marks_shown(
         &mut self,
         sector: u32,
         at: u32,
         scratch: &mut Scratch<'_>,
-    ) -> Result<bool, ReadError<F::Error>> {
+    ) -> Result<usize, ReadError<F::Error>> {
         let (marks, limit) = (self.region.marks(), sector.saturating_add(self.region.sector));
         let bytes = self.window(sector.saturating_add(at.saturating_sub(marks)), marks, limit, scratch).await?;
-        let mut words = bytes.chunks(self.region.word as usize).take(2);
-        Ok(words.any(|word| word.iter().all(|byte| *byte == 0)))
+        let words = bytes.chunks(self.region.word as usize).take(2);
+        Ok(words.filter(|word| word.iter().all(|byte| *byte == 0)).count())
     }
 
     /// The second part of the sector's header, if it was written once more behind `at`.
