@@ -59,6 +59,8 @@ pub(crate) struct Repeated {
 struct Behind {
     /// Whether anything shows.
     shows: bool,
+    /// Whether its first word does, which no mark of another start is.
+    shows_first: bool,
     /// Where, behind its marks, a new start goes.
     free: u32,
     /// Where the second mark of a start is missing of which only the first shows.
@@ -147,7 +149,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut last = None;
         for _ in 0..TRIES {
             let frontier = self.newest.offset;
-            let Behind { shows, free, half_marked } = self.untouched_behind(frontier, scratch).await?;
+            let Behind { shows, shows_first, free, half_marked } = self.untouched_behind(frontier, scratch).await?;
             if let Some(second) = half_marked {
                 // The place that was tried must not be taken again, should its only mark not show the next time: a mark
                 // of this start, cut off and hidden, would be run over from there.
@@ -169,6 +171,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             if movable && !self.opening_takes_reserve() {
                 break;
             }
+            // What was begun right behind the opened frame shows that this one was finished: it need not be repeated.
+            let begun = shows_first && self.newest.is_only_header();
+            let read = read.filter(|_| !begun);
             // From here to the checksum of the copy nothing else is read: what was verified is what is copied.
             let written = match read {
                 Some(last) if last.opens => match self.open_again(&last, free, scratch).await? {
@@ -303,14 +308,19 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 half_marked = None; // what shows may be the end of what was begun before
             }
             seen = seen.max(self.medium.started_end(sector, place, frontier, scratch).await?);
-            before = before.max(place);
+            if place <= region.sector && self.medium.marks_shown(sector, place, scratch).await? > 0 {
+                before = before.max(place);
+            }
             start = start.saturating_add(region.grid());
         }
         let behind = if seen > frontier { seen.saturating_add(region.word) } else { frontier };
         // What was begun may have read well at an earlier start: then that one stood behind its end, and its mark may be
         // hidden there.
         let start = align_up(behind.max(reach.saturating_add(region.leap())), region.grid());
-        Ok(Behind { shows: seen > frontier, free: start.saturating_add(region.marks()), half_marked })
+        let first = self.medium.programmed_end(sector, frontier, frontier.saturating_add(region.word), scratch).await?;
+        let places = open_place(&region, 1).map_or(region.sector, |place| place.saturating_sub(region.marks()));
+        let shows_first = first > frontier && frontier < places;
+        Ok(Behind { shows: seen > frontier, shows_first, free: start.saturating_add(region.marks()), half_marked })
     }
 
     /// Whether a frame to be repeated can still be read; if so it is in the buffer now, as far as that reaches.

@@ -401,7 +401,7 @@ impl<F: NorFlash> Medium<F> {
     }
 
     /// How many of the two marks that stand before a start at `at` show: one may have been cut off.
-    async fn marks_shown(
+    pub(crate) async fn marks_shown(
         &mut self,
         sector: u32,
         at: u32,
