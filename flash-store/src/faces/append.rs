@@ -233,10 +233,16 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     Some(stream) => stream,
                 }
             }
-            Hold::By(held_by) => held_by,
+            Hold::By(held_by) => self.or_wear(held_by),
         };
         self.pressed = true;
         Err(AppendError::Full { held_by })
+    }
+
+    /// What holds the log: that its sectors are worn out, if fewer than two are left.
+    fn or_wear(&self, held_by: HeldBy) -> HeldBy {
+        let worn = self.aside > 0 && self.aside.saturating_add(2) > self.medium.region.sectors;
+        if worn && held_by == HeldBy::Policy { HeldBy::Wear } else { held_by }
     }
 
     /// Whether this batch moves the tracker behind all events of the oldest sector.
@@ -267,7 +273,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             };
             if let Hold::By(held_by) = hold {
                 self.pressed = true;
-                return Err(AppendError::Full { held_by });
+                return Err(AppendError::Full { held_by: self.or_wear(held_by) });
             }
         }
         self.open_next(scratch).await

@@ -117,7 +117,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let newer = self.find_newer(scratch).await.map_err(unmounted)?;
             let found = match newer {
                 Newer::Opened(newer) if rounds < ROUNDS => {
-                    self.end_of_run(identity, newer, scratch).await.map_err(unmounted)?
+                    match self.end_of_run(identity, newer, scratch).await.map_err(unmounted)? {
+                        Some(newest) => newest,
+                        None => self.find_newest_by_scan(scratch).await?.1,
+                    }
                 }
                 Newer::None if rounds > ROUNDS || fallen || self.ends_here(scratch).await.map_err(unmounted)? => {
                     break;

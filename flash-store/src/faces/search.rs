@@ -53,6 +53,12 @@ impl Probe {
     fn opened_as(&self, sequence: u32) -> bool {
         matches!(self, Self::Opened(_, found) if *found == sequence)
     }
+
+    /// Whether it was written later than the sector of this sequence number: of the same life, or of a later one.
+    fn is_beyond(&self, identity: Identity, sequence: u32) -> bool {
+        let (Self::Opened(found, number) | Self::Prepared(found, number)) = self else { return false };
+        found.log == identity.log && (found.epoch, *number) > (identity.epoch, sequence)
+    }
 }
 
 #[face]
@@ -96,21 +102,24 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<(Identity, u32), MountError<F::Error>> {
         match self.probe(0, None, scratch).await.map_err(unmounted)? {
             Probe::Opened(identity, first) => {
-                let newest = self.end_of_run(identity, first, scratch).await.map_err(unmounted)?;
-                Ok((identity, newest))
+                match self.end_of_run(identity, first, scratch).await.map_err(unmounted)? {
+                    Some(newest) => Ok((identity, newest)),
+                    None => self.find_newest_by_scan(scratch).await,
+                }
             }
             _ => self.find_newest_by_scan(scratch).await,
         }
     }
 
     /// The last sector of the run that the sector with this sequence number belongs to: those behind it in the region
-    /// that were opened in the same lap. A sector that was set aside ends a run.
+    /// that were opened in the same lap. A sector that was set aside ends a run. `None` if one behind it was written in a
+    /// later lap: then the run itself is of sectors that refuse to be erased.
     pub(crate) async fn end_of_run(
         &mut self,
         identity: Identity,
         first: u32,
         scratch: &mut Scratch<'_>,
-    ) -> Result<u32, ReadError<F::Error>> {
+    ) -> Result<Option<u32>, ReadError<F::Error>> {
         let region = self.medium.region;
         let start = region.index_of(first);
         // Invariant: the sector `low` belongs to the run, `high` does not.
@@ -118,13 +127,17 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while high.saturating_sub(low) > 1 {
             let middle = low.saturating_add(high) >> 1;
             let sequence = first.saturating_add(middle.saturating_sub(start));
-            if self.probe(middle, Some((identity, sequence)), scratch).await?.opened_as(sequence) {
+            let probe = self.probe(middle, Some((identity, sequence)), scratch).await?;
+            if probe.is_beyond(identity, sequence) {
+                return Ok(None);
+            }
+            if probe.opened_as(sequence) {
                 low = middle;
             } else {
                 high = middle;
             }
         }
-        Ok(first.saturating_add(low.saturating_sub(start)))
+        Ok(Some(first.saturating_add(low.saturating_sub(start))))
     }
 
     /// Looks at what follows the newest sector, which has been read: the sequence number of a newer one, if there is

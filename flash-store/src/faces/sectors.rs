@@ -17,6 +17,9 @@ use crate::sabotage::{self, Break};
 /// The most bytes of the record that says that a sector is going to be erased.
 const ANNOUNCEMENT_BYTES: usize = 64;
 
+/// For how many sectors beyond those that were set aside before room is kept to say that they are.
+const MOST_SAID: u32 = 4;
+
 /// What stands in the way of letting the oldest sector go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hold {
@@ -71,74 +74,58 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         if newest > u32::MAX.saturating_sub(sectors) {
             return Err(AppendError::Exhausted);
         }
-        if self.announcement(newest.saturating_add(sectors)).is_none() {
-            // What is set aside must be said, or the next mount would not look behind it: it looks no further than right
-            // behind what was said before.
-            let next = newest.saturating_add(1);
-            let said = if self.newest.torn { self.announced_before } else { self.announced };
-            // Behind sectors whose header is damaged, which the next mount looks behind as well.
-            let behind = self.newest.offset >= self.medium.region.sector && self.next > next;
-            let spare = if behind { self.next } else { said.saturating_add(1) };
-            let passable = said > newest && spare.saturating_sub(newest) < sectors && sectors > 2;
-            if passable && self.clear_place(spare, scratch).await? == Hold::Nothing {
-                return self.erase_again(spare, scratch).await;
-            }
-            return match self.clear_place(next, scratch).await? {
-                Hold::Nothing => self.erase_again(next, scratch).await,
-                hold => Ok(hold),
-            };
-        }
-        let (tried, mut again, mut refused) = (self.announced, None, None);
-        for ahead in 1..sectors {
-            let next = newest.saturating_add(ahead);
-            let hold = self.clear_place(next, scratch).await?;
-            if hold != Hold::Nothing {
-                let Some(next) = again else { return Ok(hold) };
+        let (tried, mut held, mut refused) = (self.announced, None, None);
+        let levels = sectors > 2 && !sabotage::is_on(Break::WearLevelling);
+        // First those whose turn it is, then those that were set aside.
+        for set_aside in [false, true] {
+            for ahead in 1..sectors {
+                let next = newest.saturating_add(ahead);
+                if !self.is_looked_for(next) {
+                    break;
+                }
+                let hold = self.clear_place(next, scratch).await?;
+                if hold != Hold::Nothing {
+                    held = Some(hold);
+                    break;
+                }
+                let erases = self.erases_of(next, scratch).await?;
+                let leads = erases.is_some_and(|erases| erases >= self.wear && self.wear > 0);
+                if levels && (leads || next <= tried) != set_aside {
+                    continue;
+                }
                 self.announce(next).await?;
                 let state = self.state;
-                return match self.erase_and_prepare(next, scratch).await {
+                match self.erase_and_prepare(next, scratch).await {
                     Ok(()) => {
                         (self.next, self.prepared) = (next, Prepared::Fresh);
-                        Ok(Hold::Nothing)
+                        return Ok(Hold::Nothing);
                     }
-                    // It refuses to be erased: what holds the others is what can be done about.
-                    Err(_) if self.answers(scratch).await => {
-                        self.state = state;
-                        Ok(hold)
+                    Err(error) => {
+                        if !self.answers(scratch).await {
+                            return Err(AppendError::Storage(error)); // it is not this sector alone
+                        }
+                        self.state = state; // the newest sector is as it was
+                        self.aside = self.aside.max(ahead);
+                        refused = Some(error);
                     }
-                    Err(error) => Err(AppendError::Storage(error)),
-                };
-            }
-            let erases = self.erases_of(next, scratch).await?;
-            let leads = erases.is_some_and(|erases| erases >= self.wear && self.wear > 0);
-            if (leads || next <= tried) && sectors > 2 && !sabotage::is_on(Break::WearLevelling) {
-                again = again.or(Some(next));
-                continue;
-            }
-            self.announce(next).await?;
-            let state = self.state;
-            match self.erase_and_prepare(next, scratch).await {
-                Ok(()) => {
-                    (self.next, self.prepared) = (next, Prepared::Fresh);
-                    return Ok(Hold::Nothing);
-                }
-                Err(error) => {
-                    if !self.answers(scratch).await {
-                        return Err(AppendError::Storage(error)); // it is not this sector alone
-                    }
-                    self.state = state; // the newest sector is as it was
-                    self.aside = self.aside.max(ahead);
-                    refused = Some(error);
                 }
             }
+            if !levels {
+                break; // none was set aside
+            }
         }
-        if let Some(next) = again {
-            return self.erase_again(next, scratch).await;
-        }
-        match refused {
-            Some(error) if sectors <= 2 => Err(AppendError::Storage(error)),
+        match (held, refused) {
+            (Some(hold), _) => Ok(hold),
+            (None, Some(error)) if sectors <= 2 => Err(AppendError::Storage(error)),
             _ => Ok(Hold::By(HeldBy::Wear)),
         }
+    }
+
+    /// Whether the next mount looks for the newest sector at this sequence number: no further than right behind what was
+    /// said before, unless that can still be said.
+    fn is_looked_for(&self, sequence: u32) -> bool {
+        let said = if self.newest.torn { self.announced_before } else { self.announced };
+        sequence <= said.max(self.newest.sequence).saturating_add(1) || self.announcement(sequence).is_some()
     }
 
     /// Whether the flash can be read at all.
@@ -158,14 +145,6 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 return Ok(hold);
             }
         }
-        Ok(Hold::Nothing)
-    }
-
-    /// Erases and prepares a sector once more that was set aside, as there is no other.
-    async fn erase_again(&mut self, next: u32, scratch: &mut Scratch<'_>) -> Result<Hold, AppendError<F::Error>> {
-        self.announce(next).await?;
-        self.erase_and_prepare(next, scratch).await.map_err(AppendError::Storage)?;
-        (self.next, self.prepared) = (next, Prepared::Fresh);
         Ok(Hold::Nothing)
     }
 
@@ -218,15 +197,20 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(())
     }
 
-    /// How many bytes at the end of the newest sector are kept for saying that the next one is going to be erased.
+    /// How many bytes at the end of the newest sector are kept for saying that the next one is going to be erased, and
+    /// others instead of those that refuse.
     pub(crate) fn kept_for_announcing(&self) -> u32 {
-        if self.announced > self.newest.sequence || self.prepared != Prepared::No {
+        if self.prepared != Prepared::No {
             return 0;
         }
-        match self.retention {
+        let more = self.medium.region.words(9).saturating_mul(self.aside.min(MOST_SAID));
+        if self.announced > self.newest.sequence {
+            return more;
+        }
+        more.saturating_add(match self.retention {
             Retention::OverwriteOldest(_) => self.medium.region.words(32),
             _ => self.medium.region.words(9),
-        }
+        })
     }
 
     /// What was overwritten though it was still asked for, as long as it is.

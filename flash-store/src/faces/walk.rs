@@ -345,8 +345,8 @@ impl<F: NorFlash> Medium<F> {
 
     /// The same for the writer, who knows how many events come before: a frame that was begun at `at` tells that number
     /// behind its length, so that a length of which not all bits were programmed yet is not gone by. Words are programmed
-    /// one after another: behind such a one, nothing was. Answers where that frame ends, if it shows up to there, or `at`; and
-    /// where what shows ends, or what was begun.
+    /// one after another: behind such a one, nothing was. Answers where that frame ends, if that will be told for ever, or `at`;
+    /// and where what shows ends, or what was begun.
     pub(crate) async fn begun_end(
         &mut self,
         sector: u32,
@@ -354,7 +354,7 @@ impl<F: NorFlash> Medium<F> {
         ordinal: u8,
         scratch: &mut Scratch<'_>,
     ) -> Result<(u32, u32), ReadError<F::Error>> {
-        let mut reach = at;
+        let (mut reach, mut told) = (at, at);
         // Behind a clean stop it was begun behind marks.
         for place in [at, at.saturating_add(self.region.marks())] {
             if place > at && (place >= self.region.sector || self.marks_shown(sector, place, scratch).await? < 2) {
@@ -363,19 +363,19 @@ impl<F: NorFlash> Medium<F> {
             let Some(claim) = self.claim(sector, place, scratch).await? else { continue };
             let limit = sector.saturating_add(self.region.sector);
             let bytes = self.window(sector.saturating_add(claim.body), 2, limit, scratch).await?;
-            if matches!(bytes, [told, tag, ..] if *told == ordinal && entry::is_tag(*tag)) {
-                reach = reach.max(self.region.words(claim.end));
+            if matches!(bytes, [number, tag, ..] if *number == ordinal && entry::is_tag(*tag)) {
+                (reach, told) = (self.region.words(claim.end), claim.body.saturating_add(2));
             }
         }
         let seen = self.programmed_end(sector, at, reach.saturating_add(self.region.quiet()), scratch).await?;
         if seen <= at {
             return Ok((at, at));
         }
-        let last = self.region.page.max(self.region.word);
-        let shows = self.programmed_end(sector, at, reach, scratch).await?;
-        let whole = if shows.saturating_add(last) >= reach { reach } else { at };
+        // Once a word behind those that tell the length was begun with, these read the same for ever.
+        let told = self.region.words(told).min(reach);
+        let stays = self.programmed_end(sector, told, reach, scratch).await? > told;
         let seen = self.programmed_end(sector, seen.max(reach), self.region.sector, scratch).await?;
-        Ok((whole, seen))
+        Ok((if stays { reach } else { at }, seen))
     }
 
     /// The end of what was begun at a place where a new start from `frontier`, or before it, may stand, as its length tells; it
