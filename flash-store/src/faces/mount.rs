@@ -158,7 +158,26 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let Some(opened) = self.opened(self.identity, before, scratch).await? else { return Ok(false) };
         let mut walk = self.walk(before, opened.frame.at);
         while self.medium.step(&mut walk, None, scratch).await?.is_some() {}
-        Ok(opened.base.plus(u64::from(walk.ordinal)) > base.plus(u64::from(events)))
+        if opened.base.plus(u64::from(walk.ordinal)) > base.plus(u64::from(events)) {
+            return Ok(true);
+        }
+        // Or in one that stands between.
+        let lap = sequence.saturating_sub(self.medium.region.sectors);
+        for other in before.max(lap).saturating_add(1)..sequence {
+            let Some(opened) = self.opened(self.identity, other, scratch).await? else { continue };
+            if other.saturating_sub(opened.back) == before {
+                let at = opened.frame.next;
+                if self
+                    .medium
+                    .frame(self.medium.region.sector_at(other), self.walk(other, 0).seed, at, scratch)
+                    .await?
+                    .is_some()
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the last frame reads well every time: if not, it was being written when power failed, and the next try
