@@ -3,7 +3,8 @@
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use evenkeel_core::{Epoch, LogId};
 
-static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+/// The one table of a kilobyte that there is.
+pub(super) static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
 /// What the frames of one sector are seeded with, beside their place.
 ///

@@ -1,9 +1,8 @@
 //! Which streams a sector holds, in a few bytes: a Bloom filter.
 
-use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use evenkeel_core::StreamId;
 
-static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+use super::checksum::CRC;
 
 /// The streams of a sector: may answer for one more that it is among them, never for one of them that it is not.
 ///
