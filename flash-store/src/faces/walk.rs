@@ -409,7 +409,8 @@ impl<F: NorFlash> Medium<F> {
     ) -> Result<usize, ReadError<F::Error>> {
         let (marks, limit) = (self.region.marks(), sector.saturating_add(self.region.sector));
         let bytes = self.window(sector.saturating_add(at.saturating_sub(marks)), marks, limit, scratch).await?;
-        let words = bytes.chunks(self.region.word as usize).take(2);
+        // A word has a byte at least: without that being said here, `chunks` could panic.
+        let words = bytes.chunks((self.region.word as usize).max(1)).take(2);
         Ok(words.filter(|word| word.iter().all(|byte| *byte == 0)).count())
     }
 
