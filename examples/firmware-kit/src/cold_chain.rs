@@ -6,7 +6,7 @@
 
 use embedded_storage::nor_flash::NorFlash;
 use evenkeel_apps::cold_chain::input::{NO_CONTACT, Observation, Sample, journey};
-use evenkeel_apps::cold_chain::{CentiCelsius, Config, Limits, Monitor};
+use evenkeel_apps::cold_chain::{Alarm, CentiCelsius, Config, Limits, Monitor, Sensor, Shipment};
 use evenkeel_core::{Epoch, Log, LogId, Maintained, Notification, Position, RecordManager, Tracker};
 use evenkeel_flash_store::{FlashLog, Identity, Region, Retention};
 
@@ -81,7 +81,8 @@ fn travel<F: NorFlash>(console: &mut Console, records: &mut Records<F>, scratch:
 
 /// Erases ahead and takes the snapshots that are due, in the time between two readings.
 fn upkeep<R: RecordManager>(console: &mut Console, monitor: &mut Monitor<'_, R>) -> Option<()> {
-    while said(console, "maintain", monitor.maintain())? == Maintained::More {}
+    // Of the log itself: the monitor would first catch up with its log, which takes room that upkeep is to make.
+    while said(console, "maintain", monitor.log().maintain::<(Shipment, Sensor, Alarm)>())? == Maintained::More {}
     Some(())
 }
 
