@@ -1,4 +1,4 @@
-//! Runs the benchmarks: `cargo run --release -p evenkeel-bench -- flash`.
+//! Runs the benchmarks: `cargo run --release -p evenkeel-bench -- flash`, and `-- es`.
 //!
 //! ```text
 //! exit status 0: all was run    1: the results could not be written    2: it was asked for wrongly
@@ -12,8 +12,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use evenkeel_bench::instructions::{self, Count};
-use evenkeel_bench::page;
+use evenkeel_bench::report::Report;
 use evenkeel_bench::run::{self, Scale};
+use evenkeel_bench::{es, page};
 
 /// Evenkeel beside its peers, doing the same work in one run.
 #[derive(Parser)]
@@ -26,7 +27,12 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Storage on NOR flash: bytes, calls and erases, counted
-    Flash(Flash),
+    Flash(Workloads),
+    /// Event sourcing on the host: in memory, in SQLite, and how it grows
+    Es(Workloads),
+    /// The peer of `es`, in a process of its own
+    #[command(name = es::SUBCOMMAND, hide = true)]
+    Peer { events: u64, streams: u64 },
     /// What is run under callgrind
     #[command(name = instructions::SUBCOMMAND, hide = true)]
     Appends {
@@ -39,7 +45,7 @@ enum Command {
 }
 
 #[derive(Args)]
-struct Flash {
+struct Workloads {
     /// Where to write the figures as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -53,7 +59,23 @@ struct Flash {
 
 fn main() -> ExitCode {
     let status = match parse(std::env::args_os()) {
-        Ok(Command::Flash(flash)) => run_flash(&flash),
+        Ok(Command::Flash(arguments)) => run_workloads(&arguments, |quick| {
+            let scale = if quick { Scale::QUICK } else { Scale::FULL };
+            let report = run::flash(scale, &|done, jobs, label| progress(&format!("{done}/{jobs} {label:.100}")));
+            let page = page::markdown(&report, scale);
+            (report, page)
+        }),
+        Ok(Command::Es(arguments)) => run_workloads(&arguments, |quick| {
+            let scale = if quick { es::Scale::QUICK } else { es::Scale::FULL };
+            let report = es::run(scale, &|label| progress(label));
+            let page = es::markdown(&report, scale);
+            (report, page)
+        }),
+        Ok(Command::Peer { events, streams }) => {
+            let (execute, replay) = es::in_this_process(events, streams);
+            let _ = writeln!(io::stderr(), "{execute} {replay}");
+            0
+        }
         Ok(Command::Appends { system, payload, events, full }) => {
             instructions::appends(Count { system, payload, events, full });
             0
@@ -74,12 +96,12 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, u8> {
         return Err(0);
     }
     let text = error.to_string();
-    let line = text.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or("say what to run: flash");
+    let line = text.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or("say what to run: flash or es");
     complain(line);
     Err(2)
 }
 
-fn run_flash(arguments: &Flash) -> u8 {
+fn run_workloads(arguments: &Workloads, work: impl FnOnce(bool) -> (Report, String)) -> u8 {
     let files = [&arguments.json, &arguments.markdown];
     for file in files.into_iter().flatten() {
         // Told now rather than after some minutes; what is in the file stays until there is something better.
@@ -88,10 +110,8 @@ fn run_flash(arguments: &Flash) -> u8 {
             return 2;
         }
     }
-    let scale = if arguments.quick { Scale::QUICK } else { Scale::FULL };
-    let report = run::flash(scale, &|done, jobs, label| progress(done, jobs, label));
+    let (report, page) = work(arguments.quick);
     clear_progress();
-    let page = page::markdown(&report, scale);
     let json = serde_json::to_string(&report).map(|json| json + "\n");
     let written = match (&arguments.json, json) {
         (Some(path), Ok(json)) => write(path, &json),
@@ -118,9 +138,9 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn progress(done: usize, jobs: usize, label: &str) {
+fn progress(label: &str) {
     if io::stderr().is_terminal() {
-        let _ = write!(io::stderr(), "\r\x1b[K{done}/{jobs} {label:.100}");
+        let _ = write!(io::stderr(), "\r\x1b[K{label}");
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Place {
     /// In how many places they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub places: Option<u64>,
+    /// How many streams take turns, where that differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams: Option<u64>,
 }
 
 /// One figure.
@@ -64,7 +67,17 @@ impl Place {
     /// A workload of a system.
     #[must_use]
     pub const fn new(which: Which, workload: &'static str, payload: usize, word: usize, sectors: usize) -> Self {
-        Self { system: which.name(), workload, payload, word, sectors, chip: None, events: None, places: None }
+        Self {
+            system: which.name(),
+            workload,
+            payload,
+            word,
+            sectors,
+            chip: None,
+            events: None,
+            places: None,
+            streams: None,
+        }
     }
 
     /// The same of an aggregate that lies so between others.

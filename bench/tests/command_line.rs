@@ -15,6 +15,8 @@ fn a_mistake_is_one_line_and_exit_2() {
         &["nonsense"],
         &["flash", "--nonsense"],
         &["flash", "--json"],
+        &["es", "--nonsense"],
+        &["es", "--quick", "--json", "/no/such/folder/results.json"],
         &["flash", "--quick", "--json", "/no/such/folder/results.json"],
         &["flash", "--quick", "--markdown", "/no/such/folder/page.md"],
     ] {

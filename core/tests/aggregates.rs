@@ -441,7 +441,7 @@ fn a_snapshot_is_due_at_each_multiple_of_the_period_or_behind_the_batch_that_pas
 #[test]
 fn a_snapshot_that_does_not_fit_fails_no_command_and_is_taken_later() {
     let mut scratch = [0; 256];
-    let mut log = Log::mount(RamLog::<_, 4, 1>::new([0; 40]), &mut scratch).unwrap();
+    let mut log = Log::mount(RamLog::<_, 4, 1>::new([0; 30]), &mut scratch).unwrap();
     let mut counter = Root::<Counter>::new(7);
     for _ in 0..2 {
         log.execute_snapshotting(&mut counter, |counter| counter.add(1)).unwrap();

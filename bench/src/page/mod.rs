@@ -6,6 +6,8 @@ mod targets;
 
 use std::fmt::Write;
 
+pub(crate) use table::{number, table};
+
 use crate::report::{Figure, Place, Report};
 use crate::run::Scale;
 use crate::systems::{Workload, evenkeel_ram_split};

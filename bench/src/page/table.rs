@@ -6,7 +6,7 @@ use crate::report::{Figure, Note, Place};
 
 /// A table of these figures: a row for each place and system, a column for each metric. What a system cannot do is a row
 /// with the reason.
-pub(super) fn table<'r>(figures: impl Iterator<Item = &'r Figure>, notes: impl Iterator<Item = &'r Note>) -> String {
+pub(crate) fn table<'r>(figures: impl Iterator<Item = &'r Figure>, notes: impl Iterator<Item = &'r Note>) -> String {
     let (figures, notes): (Vec<_>, Vec<_>) = (figures.collect(), notes.collect());
     let metrics = distinct(figures.iter().map(|figure| figure.metric));
     let places = || figures.iter().map(|figure| figure.place).chain(notes.iter().map(|note| note.place));
@@ -44,13 +44,14 @@ pub(super) fn table<'r>(figures: impl Iterator<Item = &'r Figure>, notes: impl I
 type Cell = fn(&Place) -> Option<String>;
 
 /// What tells rows apart; a column is there if any row has it.
-const COLUMNS: [(&str, Cell); 6] = [
+const COLUMNS: [(&str, Cell); 7] = [
     ("chip", |place| place.chip.map(str::to_owned)),
-    ("sectors", |place| Some(place.sectors.to_string())),
-    ("word", |place| Some(place.word.to_string())),
+    ("sectors", |place| (place.sectors > 0).then(|| place.sectors.to_string())),
+    ("word", |place| (place.word > 0).then(|| place.word.to_string())),
     ("payload", |place| Some(place.payload.to_string())),
     ("events", |place| place.events.map(|events| events.to_string())),
     ("places", |place| place.places.map(|places| places.to_string())),
+    ("streams", |place| place.streams.map(|streams| streams.to_string())),
 ];
 
 fn columns_of(columns: &[(&str, Cell)], place: &Place) -> Vec<String> {
@@ -68,7 +69,7 @@ pub(super) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> 
 }
 
 /// Whole numbers as such, large ones without digits behind the point, small ones with three.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value.fract() == 0.0 || value >= 1000.0 {
         format!("{value:.0}")
     } else if value < 0.1 {

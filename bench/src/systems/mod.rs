@@ -221,7 +221,7 @@ pub fn evenkeel_ram_split() -> (usize, usize) {
 }
 
 /// What a future answers that never waits, as the flash never does.
-fn ready<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
     use std::task::{Context, Poll, Waker};
 
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
