@@ -259,6 +259,16 @@ impl<'b> Batch<'b> {
         self.bytes.get(entry.start..entry.start.saturating_add(entry.len)).unwrap_or_default()
     }
 
+    /// The event with this index as a record, which has no position yet.
+    pub(crate) fn record(&self, index: usize) -> Option<Record<'_>> {
+        match self.entry(index)?.op {
+            Op::Event { stream, kind, schema, version } => {
+                Some(Record { stream, kind, version, schema, position: None, payload: self.payload(index) })
+            }
+            _ => None,
+        }
+    }
+
     /// All entries with their payloads.
     pub fn iter(&self) -> impl Iterator<Item = (Entry, &[u8])> {
         (0..self.count).filter_map(|index| Some((self.entry(index)?, self.payload(index))))

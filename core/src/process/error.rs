@@ -24,6 +24,12 @@ pub enum ReactError<E> {
         /// What it calls that reason.
         code: u32,
     },
+    /// The events of the reaction lead to ever more: to more than the process manager allows
+    /// ([`ProcessManager::FEEDBACK`](crate::ProcessManager::FEEDBACK)).
+    Endless {
+        /// How many it allows.
+        most: u32,
+    },
 }
 
 /// Why a process stopped. Nothing of what it was about to do is stored; its next run starts from where its tracker
@@ -61,6 +67,9 @@ pub enum ProcessError<E, U = ReadError<E>> {
     Read(ReadError<E>),
     /// The stored state of a view could not be loaded.
     Load(LoadError<E>),
+    /// The process manager reacts to its own events as it adds them
+    /// ([`ProcessManager::FEEDBACK`](crate::ProcessManager::FEEDBACK)), and was to follow the log that has them.
+    OwnLog,
 }
 
 /// Why a member of a system stopped; the others have run.
@@ -120,6 +129,7 @@ impl<E: fmt::Debug> fmt::Display for ReactError<E> {
             Self::Load(error) => error.fmt(f),
             Self::Append(error) => error.fmt(f),
             Self::Failed { code } => write!(f, "the process manager failed with code {code}"),
+            Self::Endless { most } => write!(f, "the reaction leads to more than {most} further ones"),
         }
     }
 }
@@ -135,6 +145,7 @@ impl<E: fmt::Debug, U: fmt::Debug> fmt::Display for ProcessError<E, U> {
             Self::Append(error) => error.fmt(f),
             Self::Read(error) => error.fmt(f),
             Self::Load(error) => error.fmt(f),
+            Self::OwnLog => f.write_str("a process manager that sees its own events cannot follow its own log"),
         }
     }
 }

@@ -159,6 +159,8 @@ list! { $
     case_85_a_notification_dealt_with_twice_conflicts,
     case_87_a_policy_that_fails_stores_nothing_and_starts_from_its_tracker,
     case_88_what_depends_on_another_log_waits_for_it,
+    a_reaction_to_a_reaction_is_in_the_same_append,
+    reactions_without_end_store_nothing,
     a_log_is_followed_through_the_sections_that_arrive,
     a_log_that_is_behind_its_follower_is_told,
 }

@@ -338,3 +338,86 @@ pub fn a_log_that_is_behind_its_follower_is_told<H: Home>(make: impl Fn() -> H) 
     assert!(matches!(ahead, Err(ProcessError::Upstream(ReadError::BeyondEnd { next: Position(2) }))), "{ahead:?}");
     assert_eq!(rung(&mut log, BELL), []);
 }
+
+/// Halves what it reads until nothing is left, within one reaction: each half is an event that it reads, too.
+struct Halve;
+
+/// A number that was to be halved.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Halved(Option<u32>);
+
+impl Aggregate for Halved {
+    const KIND: Kind = Kind(8);
+    type Event = u32;
+
+    fn apply(&mut self, number: &u32) {
+        self.0 = Some(*number);
+    }
+}
+
+impl Snapshot for Halved {
+    const SCHEMA: u8 = 1;
+}
+
+/// The stream of the halves.
+const HALVES: StreamId = StreamId(70);
+
+impl ProcessManager for Halve {
+    const TRACKER: Tracker = Tracker(3);
+    const FOLLOWS: &'static [Kind] = &[Halved::KIND];
+    const FEEDBACK: u32 = 4;
+    type Trigger = u32;
+
+    fn trigger(&self, event: &Record<'_>) -> Result<Option<u32>, CodecError> {
+        Ok(event.event::<Halved>().transpose()?.filter(|number| *number > 0))
+    }
+
+    fn react<R: RecordManager>(&self, number: u32, reaction: &mut Reaction<'_, R>) -> Result<(), ReactError<R::Error>> {
+        let _ = reaction.execute::<Halved, _, ()>(HALVES, |_| Ok([number / 2]))?;
+        Ok(())
+    }
+}
+
+/// What a policy adds is given to it as well, until it adds nothing more, and all of it is one append with the reading
+/// place. It cannot follow the log that it writes: it would come by its own events once more.
+pub fn a_reaction_to_a_reaction_is_in_the_same_append<H: Home>(make: impl Fn() -> H) {
+    let (mut home, mut scratch, mut room) = (make(), [0; SCRATCH], [0; SCRATCH]);
+    let mut log = mounted(&mut home, &mut scratch);
+    let mut upstream = elsewhere(&mut room);
+    upstream.execute(&mut Root::<Halved>::new(1), |_| Ok::<_, ()>([9, 0, 2])).unwrap();
+    let mut follower = Follower::new(Halve);
+    // 9 leads to 4, 2, 1 and 0: all at once, or nothing of it.
+    let done = log.follow(&mut follower, &mut upstream, 1).unwrap();
+    assert_eq!((done.seen, done.reactions), (1, 4));
+    let halves = |log: &mut Log<'_, H::Manager>| -> Vec<u32> {
+        let items = stream(log, HALVES.0).into_iter();
+        items.map(|item| evenkeel_core::codec::decode(&item.payload).unwrap()).collect()
+    };
+    assert_eq!((halves(&mut log), log.tracked(Halve::TRACKER)), (vec![4, 2, 1, 0], Position(1)));
+    let done = log.follow(&mut follower, &mut upstream, ALL).unwrap();
+    assert_eq!((done.seen, done.reactions), (2, 2));
+    assert_eq!((halves(&mut log), log.tracked(Halve::TRACKER)), (vec![4, 2, 1, 0, 1, 0], Position(3)));
+
+    let own = log.run(&mut Follower::new(Halve), ALL);
+    assert!(matches!(own, Err(ProcessError::OwnLog)), "{own:?}");
+    assert_eq!(log.bounds().last(), Position(6));
+}
+
+/// A policy whose events lead to ever more is stopped, with nothing stored.
+pub fn reactions_without_end_store_nothing<H: Home>(make: impl Fn() -> H) {
+    let (mut home, mut scratch, mut room) = (make(), [0; SCRATCH], [0; SCRATCH]);
+    let mut log = mounted(&mut home, &mut scratch);
+    let mut upstream = elsewhere(&mut room);
+    upstream.execute(&mut Root::<Halved>::new(1), |_| Ok::<_, ()>([16, 32])).unwrap();
+    let mut follower = Follower::new(Halve);
+    let done = log.follow(&mut follower, &mut upstream, 1);
+    // 16 leads to 8, 4, 2, 1 and 0: as many reactions to reactions as are allowed. 32 leads to one more.
+    assert_eq!(done.unwrap().reactions, 5);
+    let endless = log.follow(&mut follower, &mut upstream, ALL);
+    let error = ReactError::Endless { most: 4 };
+    assert!(
+        matches!(endless, Err(ProcessError::React { at: Position(2), error: found }) if found == error),
+        "{endless:?}"
+    );
+    assert_eq!((log.bounds().last(), log.tracked(Halve::TRACKER), follower.seen()), (Position(5), Position(1), None));
+}

@@ -179,8 +179,11 @@ impl<M: ProcessManager> Follower<M> {
             let op = Op::Event { stream, kind, schema: 0, version: version.next() };
             reaction.batch.push(op, |out| codec::encode(&saw, out)).map_err(|error| failed(error.into()))?;
         }
-        let announced = reaction.events();
+        let (announced, first) = (reaction.events(), reaction.batch.len());
         self.manager.react(trigger, &mut reaction).await.map_err(failed)?;
+        if M::FEEDBACK > 0 {
+            self.feed_back(&mut reaction, first).await.map_err(failed)?;
+        }
         let events = reaction.events().saturating_sub(announced);
         if events == 0 {
             return Ok(0);
@@ -194,6 +197,27 @@ impl<M: ProcessManager> Follower<M> {
             }
         }
         Ok(events)
+    }
+
+    /// Reacts to what the reaction has, from its entry `first` on, and to what is added by that, until nothing is left.
+    async fn feed_back<R: RecordManager>(
+        &self,
+        reaction: &mut Reaction<'_, R>,
+        first: usize,
+    ) -> Result<(), ReactError<R::Error>> {
+        let (mut index, mut left) = (first, M::FEEDBACK);
+        while index < reaction.batch.len() {
+            let trigger = match reaction.batch.record(index) {
+                Some(record) if M::FOLLOWS.contains(&record.kind) => self.manager.trigger(&record)?,
+                _ => None,
+            };
+            index = index.saturating_add(1);
+            if let Some(trigger) = trigger {
+                left = left.checked_sub(1).ok_or(ReactError::Endless { most: M::FEEDBACK })?;
+                self.manager.react(trigger, reaction).await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -237,6 +261,9 @@ impl<R: RecordManager> Log<'_, R> {
         most: u32,
         appended: &mut dyn FnMut(Kind),
     ) -> Result<Processed, ProcessError<R::Error>> {
+        if M::FEEDBACK > 0 {
+            return Err(ProcessError::OwnLog);
+        }
         let mut place = follower.leave(&mut self.records, &mut self.scratch).await.map_err(ProcessError::Read)?;
         let mut done = Processed::default();
         while place.seen < end && done.seen < most {

@@ -70,6 +70,13 @@ pub trait ProcessManager {
     const CHECKPOINT: u32 = 64;
     /// Whether its events say what they are a consequence of ([`Trace`](crate::Trace)), when it follows its own log.
     const TRACED: bool = false;
+    /// How many events of a reaction it may react to in turn, within the same append; 0: it does not see them.
+    ///
+    /// Then [`trigger`](Self::trigger) is asked about the events that it adds, too, in the order in which they were added
+    /// (they have no position yet), until none is left to react to; with more than this the whole reaction fails
+    /// ([`ReactError::Endless`]). Who does so cannot follow the log that it writes, as it would come by its own events once
+    /// more ([`ProcessError::OwnLog`](crate::process::ProcessError::OwnLog)).
+    const FEEDBACK: u32 = 0;
     /// What it takes from an event to react to it.
     type Trigger;
 
