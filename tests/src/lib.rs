@@ -15,7 +15,23 @@ pub mod steps;
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// So are those of the guide to testing.
+/// So are those of the guides.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/testing.md")]
 struct TestingGuide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/getting-started.md")]
+struct GettingStarted;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/modelling.md")]
+struct ModellingGuide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/retention.md")]
+struct RetentionGuide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/sync.md")]
+struct SyncGuide;

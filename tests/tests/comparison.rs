@@ -1,0 +1,116 @@
+//! What `docs/comparison.md` names is there: every file, and every test; and no row of the library is left out.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Rows of each group of features, in their order.
+const ROWS: [(&str, usize); 9] =
+    [("INF", 40), ("DOM", 29), ("APP", 16), ("NOT", 16), ("PRJ", 8), ("PRC", 22), ("SNP", 8), ("DEP", 9), ("TST", 10)];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn page() -> String {
+    fs::read_to_string(root().join("docs/comparison.md")).expect("docs/comparison.md")
+}
+
+/// The names of all functions in the sources of the repository.
+fn functions() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut folders =
+        ["core", "flash-store", "sync", "host-sim", "collector", "cli", "examples/apps", "tests", "bench"]
+            .map(|folder| root().join(folder))
+            .to_vec();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(entry).expect("a source");
+                let defined = text.lines().filter_map(|line| line.split("fn ").nth(1));
+                let name = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                names.extend(defined.map(name));
+            }
+        }
+    }
+    names
+}
+
+/// What stands between backticks.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+fn cells(line: &str) -> Vec<&str> {
+    line.trim_matches('|').split(" | ").map(str::trim).collect()
+}
+
+/// The rows of the tables that say where something is and what shows it.
+fn rows(page: &str) -> Vec<Vec<&str>> {
+    let mut rows = Vec::new();
+    let mut inside = false;
+    for line in page.lines() {
+        let is_row = line.starts_with('|');
+        if is_row && line.contains("| shown by |") {
+            inside = true;
+        } else if is_row && inside && !line.starts_with("| ---") {
+            rows.push(cells(line));
+        }
+        inside &= is_row;
+    }
+    rows
+}
+
+#[test]
+fn every_row_of_the_library_is_there_once_and_in_order() {
+    let page = page();
+    let id = |row: &Vec<&str>| row[0].to_owned();
+    let is_id = |id: &String| id.len() == 6 && id.as_bytes()[3] == b'-';
+    let found: Vec<_> = rows(&page).iter().map(id).filter(is_id).collect();
+    let number = |(group, count): (&'static str, usize)| (1..=count).map(move |row| format!("{group}-{row:02}"));
+    let expected: Vec<_> = ROWS.into_iter().flat_map(number).collect();
+    assert_eq!((found.len(), found), (158, expected));
+}
+
+#[test]
+fn every_file_and_every_test_that_is_named_is_there() {
+    let (page, functions) = (page(), functions());
+    let mut wrong = Vec::new();
+    for row in rows(&page) {
+        let shown = row.len() - 1;
+        for (column, name) in
+            row.iter().enumerate().flat_map(|(at, cell)| quoted(cell).into_iter().map(move |q| (at, q)))
+        {
+            let is_file = name.contains('/');
+            let is_there = match is_file {
+                true => root().join(name).exists(),
+                false => column != shown || functions.contains(name),
+            };
+            if !is_there {
+                wrong.push(format!("{}: {name}", row[0]));
+            }
+        }
+        let here = row[row.len().min(3) - 1];
+        let is_missing = row.iter().any(|cell| cell.starts_with("not here"));
+        if !is_missing && (quoted(row[shown]).is_empty() || row[shown] == "—") {
+            wrong.push(format!("{}: nothing shows it ({here})", row[0]));
+        }
+    }
+    assert!(wrong.is_empty(), "docs/comparison.md names what is not there:\n{}", wrong.join("\n"));
+}
+
+/// That the check above can fail: a test that nobody wrote, and a file that is not there.
+#[test]
+fn what_is_made_up_is_noticed() {
+    let page = "| id | feature | here | where | shown by |\n| --- | --- | --- | --- | --- |\n\
+                | INF-01 | a | same | `core/src/no_such_file.rs` | `no_such_test_was_ever_written` |\n";
+    let row = &rows(page)[0];
+    assert_eq!(
+        (row[0], quoted(row[3]), quoted(row[4])),
+        ("INF-01", vec!["core/src/no_such_file.rs"], vec!["no_such_test_was_ever_written"])
+    );
+    // The name is in this file, but defines nothing.
+    assert!(!functions().contains(quoted(row[4])[0]) && !root().join(quoted(row[3])[0]).exists());
+}
