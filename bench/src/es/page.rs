@@ -80,13 +80,13 @@ fn counted(report: &Report) -> String {
     let mut out = String::from(
         "## Bytes in memory\n\nThat the log in memory takes for each event, everything in: with a hash chain and without.\n\n",
     );
-    out.push_str(&table(report.results.iter().filter(|figure| is_stored(figure)), [].iter()));
+    out.push_str(&table(report.results.iter().filter(is_stored), [].iter()));
     out.push_str(
         "\n## On flash\n\nCounted after the log has come to this size, over words of 4 bytes and sectors of 4 KiB, with 256 \
          bytes of scratch and a\nslot for each stream: of an append (2048 of them); of an acknowledgement; of a mount after a \
          stop that nobody announced;\nof a section of 256 bytes of the notifications at a position (32 of each).\n\n",
     );
-    out.push_str(&table(report.results.iter().filter(|figure| is_on_flash(figure)), [].iter()));
+    out.push_str(&table(report.results.iter().filter(is_on_flash), [].iter()));
     out
 }
 

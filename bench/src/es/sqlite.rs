@@ -29,6 +29,9 @@ const WRITES: u32 = 128;
 /// The whole of a page of SQLite with its header in the write-ahead log.
 const PAGE: [u8; 4120] = [7; 4120];
 
+/// So many events, in this file or in memory; answers the nanoseconds of each.
+type Work = fn(Option<&Path>, u64) -> f64;
+
 /// Single appends, batches and sections, each of them one transaction: on disk, and in memory, where nothing is waited
 /// for.
 pub(super) fn run(events: u64) -> Report {
@@ -41,7 +44,7 @@ pub(super) fn run(events: u64) -> Report {
     let mut add = |system, workload, value| {
         report.take_in(Report::of(place(system, workload, grown), vec![("ns_per_event", value)]));
     };
-    let workloads: [(&str, fn(Option<&Path>, u64) -> f64); 3] = [
+    let workloads: [(&str, Work); 3] = [
         ("single", |file, events| log(file, events, 1)),
         ("batch64", |file, events| log(file, events, MANY)),
         ("section64", sections),
