@@ -370,7 +370,7 @@ mod tests {
         let events: std::vec::Vec<_> =
             (1..=50).map(|number| event(7, number, 100 + u64::from(number), b"12345678")).collect();
         assert!(events.iter().all(|event| out.push(event)));
-        assert_eq!(out.bytes().len(), 5 + 50 * 8);
+        assert_eq!(out.bytes().len(), 4 + 50 * 8);
         assert_eq!(back(101, out.bytes()), events);
         // What follows gives the run its count, and starts another.
         let mut all = events;
@@ -379,7 +379,7 @@ mod tests {
             assert!(out.push(all.last().unwrap()));
             assert_eq!(back(101, out.bytes()), all);
         }
-        assert_eq!(out.bytes().len(), 5 + 50 * 8 + 1 + (2 + 6 + 1) + 2 + 1 + (2 + 8));
+        assert_eq!(out.bytes().len(), 4 + 50 * 8 + 1 + (2 + 6 + 1) + 2 + 1 + (2 + 8));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(crate) const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 /// The most bytes that a seal adds to a section.
 pub const SEAL_BYTES_AT_MOST: usize = 16;
 
-/// How sections are sealed and commits proven: [`Plain`] against accidents, [`Keyed`](crate::Keyed) against attackers.
+/// How sections are sealed and commits proven: [`Plain`] against accidents, `Keyed` (feature `integrity`) against attackers.
 ///
 /// Source and sink of one log have the same; the relay between them needs none.
 pub trait Seal {
