@@ -51,7 +51,7 @@ fn measure<R: RecordManager>(log: &mut Log<'_, R>, times: u64) {
 
 /// Pulls all that is new from one log into a copy of it; answers how many events came, and in how many pieces.
 fn pull<A: RecordManager, B: RecordManager>(from: &mut Log<'_, A>, to: &mut Log<'_, B>) -> (u32, u32) {
-    let (mut out, mut events, mut pieces) = ([0; 100], 0, 0);
+    let (mut out, mut events, mut pieces) = ([0; 60], 0, 0);
     loop {
         let section = from.section(to.bounds().last(), &mut out).unwrap();
         if let Section::End { .. } = section {
