@@ -87,6 +87,28 @@ fn told_at(log: &mut Log<'_, Records>, seen: u64, place: &str) {
     assert_eq!(at.next(), bounds.next);
 }
 
+/// At the start of a lap all sectors have been erased as often as the newest one: none of them is passed over for that.
+#[test]
+fn a_new_lap_lets_nothing_go_that_is_not_in_its_way() {
+    const RING: usize = 16;
+    let flash = Flash::blank(RING);
+    let region = Region::checked::<Flash>(0..(RING * 512) as u32).unwrap().word_by_word();
+    let mut made = Records::new(flash.clone(), region, OLDEST);
+    made.mount_or_format(identity(), &mut [0; 256]).unwrap();
+    let mut scratch = [0; 256];
+    let mut log = Log::mount(made, &mut scratch).unwrap();
+    let mut least = u64::MAX;
+    for number in 0..3000 {
+        add(&mut log, number).unwrap();
+        let bounds = log.bounds();
+        if flash.erase_counts().iter().all(|erases| *erases > 1) {
+            least = least.min(bounds.next.since(bounds.first));
+        }
+    }
+    assert!(flash.erase_counts().iter().all(|erases| *erases > 4), "the ring was not gone round often");
+    assert!(least > 300, "of {RING} sectors with some 30 events each, only {least} events were held");
+}
+
 #[test]
 fn a_small_ring_never_refuses_for_a_tracker_and_tells_what_it_has_lost() {
     let flash = formatted(OLDEST);
