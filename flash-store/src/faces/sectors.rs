@@ -88,8 +88,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     held = Some(hold);
                     break;
                 }
-                let erases = self.erases_of(next, scratch).await?;
-                let leads = erases.is_some_and(|erases| erases >= self.wear && self.wear > 0);
+                let leads = self.leads(next, scratch).await?;
                 if levels && (leads || next <= tried) != set_aside {
                     continue;
                 }
@@ -126,6 +125,23 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     fn is_looked_for(&self, sequence: u32) -> bool {
         let said = if self.newest.torn { self.announced_before } else { self.announced };
         sequence <= said.max(self.newest.sequence).saturating_add(1) || self.announcement(sequence).is_some()
+    }
+
+    /// Whether the sector for this sequence number has been erased more often than others: as often as the newest has,
+    /// and more often than the one behind it, whose turn comes later.
+    ///
+    /// As often as the newest alone tells nothing: at the start of a lap all have been erased as often, and so has what
+    /// comes behind a sector that was set aside in the lap before.
+    async fn leads(&mut self, sequence: u32, scratch: &mut Scratch<'_>) -> Result<bool, ReadError<F::Error>> {
+        let Some(erases) = self.erases_of(sequence, scratch).await? else { return Ok(false) };
+        if erases < self.wear || self.wear == 0 {
+            return Ok(false);
+        }
+        let behind = sequence.saturating_add(1);
+        let later = self.erases_of(behind, scratch).await?;
+        // Behind the last of the region stands the first, which has had its turn in this lap.
+        let turn = u32::from(self.medium.region.index_of(behind) == 0);
+        Ok(later.is_none_or(|later| erases.saturating_add(turn) > later))
     }
 
     /// Whether the flash can be read at all.
