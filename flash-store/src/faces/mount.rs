@@ -217,7 +217,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// The first part of the header of the sector for this sequence number, whatever it says.
-    async fn first_header(
+    pub(crate) async fn first_header(
         &mut self,
         sequence: u32,
         scratch: &mut Scratch<'_>,

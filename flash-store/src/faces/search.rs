@@ -127,6 +127,15 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while high.saturating_sub(low) > 1 {
             let middle = low.saturating_add(high) >> 1;
             let sequence = first.saturating_add(middle.saturating_sub(start));
+            // What its header says to be of an earlier lap need not be looked at further.
+            let header = self.first_header(sequence, scratch).await?;
+            let is_earlier = |header: &Header| {
+                header.identity == identity && header.sequence < sequence && region.index_of(header.sequence) == middle
+            };
+            if header.is_some_and(|header| is_earlier(&header)) {
+                high = middle;
+                continue;
+            }
             let probe = self.probe(middle, Some((identity, sequence)), scratch).await?;
             if probe.is_beyond(identity, sequence) {
                 return Ok(None);
