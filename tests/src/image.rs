@@ -63,6 +63,7 @@ const ERASE: u8 = 0x70;
 const LOST: u8 = 0x71;
 const DIGEST: u8 = 0x72;
 const LEFT: u8 = 0x73;
+const OLDEST: u8 = 0x75;
 /// Flags of a tag that names a stream.
 const TELLS_SCHEMA: u8 = 1;
 const TELLS_BACK: u8 = 2;
@@ -340,7 +341,7 @@ impl Entries {
                 false
             }
             DIGEST => true,
-            RESUME | ERASE | LEFT => {
+            RESUME | ERASE | LEFT | OLDEST => {
                 input.varints(1)?;
                 false
             }

@@ -140,6 +140,7 @@ const ERASE: u8 = 0x70;
 const LOST: u8 = 0x71;
 const DIGEST: u8 = 0x72;
 const LEFT: u8 = 0x73;
+const OLDEST: u8 = 0x75;
 
 /// Adds what stands in the frame from `start` to `end`; answers the tag of its first entry.
 fn entries(bytes: &[u8], start: usize, end: usize, kinds: &mut [u8; 0x60], segments: &mut Vec<Segment>) -> Option<u8> {
@@ -215,7 +216,7 @@ fn entry(tag: u8, input: &mut ByteReader<'_>, kinds: &mut [u8; 0x60]) -> Option<
             Class::Tracker
         }
         DIGEST => Class::Header,
-        LEFT => {
+        LEFT | OLDEST => {
             input.varint()?;
             Class::Header
         }

@@ -362,6 +362,10 @@ fn entry_info(entry: &EntryReport<'_>) -> EntryInfo {
             (info.entry, info.frontier) = ("left", Some(frontier));
             None
         }
+        EntryKind::Oldest { back } => {
+            (info.entry, info.back) = ("oldest", Some(back));
+            None
+        }
         _ => None,
     };
     if let Some(named) = named {

@@ -397,7 +397,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             match batch.entry(index).map(|entry| entry.op) {
                 Some(Op::Event { stream, kind, schema, version }) => {
                     let slot = self.newest.slots;
-                    self.newest.digest.add(stream);
+                    self.newest.digest.add(stream, sequence);
                     if let Some(known) = self.streams.get_mut(stream) {
                         if introduced {
                             known.slot = Some(slot);
@@ -408,7 +408,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     }
                 }
                 Some(Op::Snapshot { stream, .. }) => {
-                    self.newest.digest.add(stream);
+                    self.newest.digest.add(stream, sequence);
                     if let Some(known) = self.streams.get_mut(stream) {
                         known.appeared = Some(sequence);
                     }

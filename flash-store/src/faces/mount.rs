@@ -97,9 +97,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     ) -> Result<(), MountError<F::Error>> {
         self.identity = identity;
         let (mut sequence, mut rounds, mut fallen) = (sequence, 0_u32, false);
+        let mut oldest;
         loop {
             rounds = rounds.saturating_add(1);
-            self.read_newest(sequence, None, scratch).await?;
+            oldest = self.read_newest(sequence, None, scratch).await?;
             if self.restarting == Some(sequence) && self.newest.back > 0 && !fallen {
                 fallen = true;
                 // Its erase has been begun: nothing in it stands nowhere else.
@@ -138,7 +139,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
             sequence = found;
         }
-        self.find_oldest(scratch).await.map_err(unmounted)?;
+        self.find_oldest(oldest, scratch).await.map_err(unmounted)?;
         self.reader.forget();
         self.chase = None;
         self.pressed = false;
@@ -273,7 +274,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(true)
     }
 
-    /// Reads the newest sector through: its streams, its trackers, its end.
+    /// Reads the newest sector through: its streams, its trackers, its end. Answers which sector was the oldest when it
+    /// was opened, as its header tells.
     ///
     /// With `ceiling` it is taken to end there: what stands behind has been given up.
     pub(crate) async fn read_newest(
@@ -281,7 +283,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         sequence: u32,
         ceiling: Option<u32>,
         scratch: &mut Scratch<'_>,
-    ) -> Result<(), MountError<F::Error>> {
+    ) -> Result<Option<u32>, MountError<F::Error>> {
         self.wear = self.erases_of(sequence, scratch).await.map_err(unmounted)?.unwrap_or(self.wear);
         let opened = self.opened(self.identity, sequence, scratch).await.map_err(unmounted)?;
         let Some(opened) = opened else {
@@ -296,7 +298,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.restarting = self.restarting.filter(|restarting| *restarting > sequence);
         (self.announced, self.overwritten) = (sequence, (Position(1), 0));
         let (mut digest, mut left, ring) = (Digest::default(), None, self.medium.region.sectors.saturating_sub(1));
-        let mut frame = None;
+        let (mut frame, mut oldest) = (None, None);
         let (mut slots, mut closed, mut carried, mut stored, mut tracked) = (0_u8, false, 0_u32, false, None);
         while let Some(step) = self.medium.step(&mut walk, ceiling, scratch).await.map_err(unmounted)? {
             if walk.last.map(|last| last.at) != frame {
@@ -325,15 +327,15 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
                 Head::Introduction { slot, named } => {
                     slots = slots.max(slot.saturating_add(1));
-                    digest.add(named.stream);
+                    digest.add(named.stream, sequence);
                     self.remember(sequence, Some(slot), &named);
                 }
                 Head::Inline { named } => {
-                    digest.add(named.stream);
+                    digest.add(named.stream, sequence);
                     self.remember(sequence, None, &named);
                 }
                 Head::Snapshot { named } => {
-                    digest.add(named.stream);
+                    digest.add(named.stream, sequence);
                     self.note_snapshot(sequence, &named);
                 }
                 Head::Erase { ahead: 0 } => self.restarting = Some(sequence),
@@ -341,6 +343,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                     self.announced = self.announced.max(sequence.saturating_add(ahead.min(ring)));
                 }
                 Head::Left { frontier } => left = Some(frontier),
+                Head::Oldest { back } => oldest = sequence.checked_sub(back),
                 Head::Lost { first, count } => self.overwritten = (first, count),
                 Head::Open { back, .. } => self.aside = self.aside.max(back.saturating_sub(1).min(ring)),
                 Head::Digest | Head::Resume { .. } | Head::Close => {}
@@ -355,7 +358,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.newest.left = left;
         (self.newest.carried, self.newest.stored, self.newest.tracked) = (carried, stored, tracked);
         self.newest.digest = digest;
-        Ok(())
+        Ok(oldest)
     }
 
     fn take_newest(&mut self, opened: &Opened, walk: &Walk, sequence: u32, slots: u8, closed: bool) {

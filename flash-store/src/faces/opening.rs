@@ -29,12 +29,13 @@ struct Carried {
     bytes: usize,
 }
 
-/// What a sector's header tells of the sector that was the newest before.
+/// What a sector's header tells of those before it: of the one that was the newest, and which is the oldest.
 #[derive(Debug, Clone, Copy)]
 struct Before {
     digest: Digest,
     /// Where it ends, if it was given up.
     left_at: Option<u32>,
+    oldest: Option<Head>,
 }
 
 #[face]
@@ -53,6 +54,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.trackers.clear();
         (self.newest.genesis, self.newest.base, self.newest.events) = (first, Position(1), 0);
         (self.newest.sequence, self.newest.digest) = (first, Digest::default());
+        self.oldest = (first, Position(1));
         (self.overwritten, self.aside, self.left_at) = ((Position(1), 0), 0, None);
         self.erase_and_prepare(first, scratch).await.map_err(MountError::Storage)?;
         match self.write_opened(first, 0, None, scratch).await {
@@ -84,7 +86,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let base = self.base_with(carry);
         let back = sequence.saturating_sub(self.newest.sequence);
         let open = Head::Open { base, genesis: self.newest.genesis, back, moment: self.moment };
-        let before = Before { digest: self.newest.digest, left_at: self.left_at };
+        let before = Before { digest: self.newest.digest, left_at: self.left_at, oldest: self.oldest_before(sequence) };
         let len = self.encode_opened(open, before, carried > 0, carried_len, &mut bytes);
         let head = bytes.get(4..len).unwrap_or_default();
         let total = head.len().saturating_add(carried_len);
@@ -118,7 +120,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let lost = || self.lost_still_asked_for().map(|(first, count)| Head::Lost { first, count });
         let known = (!before.digest.is_empty()).then_some(Head::Digest);
         let left = before.left_at.map(|frontier| Head::Left { frontier });
-        let heads = || core::iter::once(open).chain(tracks()).chain(lost()).chain(known).chain(left).enumerate();
+        let told_of = || lost().into_iter().chain(before.oldest).chain(known).chain(left);
+        let heads = || core::iter::once(open).chain(tracks()).chain(told_of()).enumerate();
         let last = heads().count().saturating_sub(1);
         let told = |index: usize, head: &Head| {
             let payload = if matches!(head, Head::Digest) { digest.len() } else { 0 };
@@ -138,6 +141,30 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         out.len()
     }
 
+    /// Which sector was the oldest when this one was opened, as its header tells.
+    async fn told_oldest(
+        &mut self,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<u32>, ReadError<F::Error>> {
+        let Some(opened) = self.opened(self.identity, sequence, scratch).await? else { return Ok(None) };
+        let (sector, mut at) = (self.medium.region.sector_at(sequence), opened.frame.entries);
+        while let Some(parsed) = self.medium.entry(sector, at, opened.frame.end, scratch).await? {
+            if let Head::Oldest { back } = parsed.head {
+                return Ok(sequence.checked_sub(back));
+            }
+            at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
+        }
+        Ok(None)
+    }
+
+    /// What the header of a sector tells of the oldest: so that what was let go stays so, and need not be looked through
+    /// again after the next mount.
+    fn oldest_before(&self, sequence: u32) -> Option<Head> {
+        let back = sequence.checked_sub(self.oldest.0).filter(|back| *back > 0)?;
+        Some(Head::Oldest { back })
+    }
+
     /// Which streams are carried over into the header of this sector: as written, whatever their source reads now.
     async fn digest_of(
         &mut self,
@@ -149,7 +176,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut digest = Digest::default();
         while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
             if let Head::Inline { named } | Head::Snapshot { named } = parsed.head {
-                digest.add(named.stream);
+                digest.add(named.stream, sequence);
             }
             at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
         }
@@ -266,6 +293,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     /// before leaves them.
     pub(crate) async fn start_anew(&mut self, scratch: &mut Scratch<'_>) -> Result<(), AppendError<F::Error>> {
         let (sequence, sector, seed) = (self.newest.sequence, self.newest.sector, self.newest.seed);
+        // What was let go in memory for the sake of snapshots that stand here is not.
+        let told = self.told_oldest(sequence, scratch).await?;
+        self.find_oldest(told, scratch).await?;
         let mut opened = None;
         for _ in 0..DOUBTS {
             scratch.bytes_mut(); // read it anew
@@ -281,7 +311,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while let Some(parsed) = self.medium.entry(sector, entries, opened.frame.end, scratch).await? {
             let repeated = matches!(
                 parsed.head,
-                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Digest | Head::Left { .. }
+                Head::Open { .. }
+                    | Head::Track { .. }
+                    | Head::Lost { .. }
+                    | Head::Oldest { .. }
+                    | Head::Digest
+                    | Head::Left { .. }
             );
             if !repeated {
                 break;
@@ -304,7 +339,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let Newest { base, genesis, back, left: left_at, .. } = self.newest;
         let open = Head::Open { base, genesis, back, moment: self.moment };
         // Which streams the sector before holds is not told again: it is looked through where it matters.
-        let before = Before { digest: Digest::default(), left_at };
+        let before = Before { digest: Digest::default(), left_at, oldest: self.oldest_before(sequence) };
         let head_len = self.encode_opened(open, before, !carried.is_empty(), carried.len(), &mut bytes);
         let head = bytes.get(4..head_len).unwrap_or_default();
         let place = open_place(&self.medium.region, 0).unwrap_or_default();
@@ -329,8 +364,6 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.reader.forget();
         self.chase = None;
         self.restarted = true;
-        // What was let go in memory for the sake of snapshots that stood here is not.
-        self.find_oldest(scratch).await?;
         Ok(())
     }
 

@@ -377,14 +377,26 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(begun && alike && end <= region.words(least).saturating_add(OPEN_STRIDE))
     }
 
-    /// The oldest sector of this life that has not been let go: sectors are used in the order of their sequence
-    /// numbers, so it is the first behind the next one (going round) that is still there.
-    pub(crate) async fn find_oldest(&mut self, scratch: &mut Scratch<'_>) -> Result<(), ReadError<F::Error>> {
+    /// The oldest sector of this life that has not been let go: the one that the header of the newest has `told`. If
+    /// that may have been erased since, the first behind the next sector (going round) that is still there, as sectors
+    /// are used in the order of their sequence numbers.
+    pub(crate) async fn find_oldest(
+        &mut self,
+        told: Option<u32>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), ReadError<F::Error>> {
         let (newest, genesis, base) = (self.newest.sequence, self.newest.genesis, self.newest.base);
         let sectors = self.medium.region.sectors;
         // A sector that is to be erased was let go before.
         let next = self.announced.max(newest);
-        let oldest = genesis.max(next.saturating_sub(sectors.saturating_sub(1)));
+        let least = next.saturating_sub(sectors.saturating_sub(1)).max(genesis);
+        if let Some(told) = told.filter(|told| *told > least && *told < newest) {
+            if let Some(opened) = self.opened(self.identity, told, scratch).await? {
+                self.oldest = (told, opened.base);
+                return Ok(());
+            }
+        }
+        let oldest = least.max(told.unwrap_or(0));
         self.oldest = match oldest.checked_sub(1).filter(|_| oldest < newest) {
             Some(before) => {
                 let first = self.first_opened_after(before, scratch).await?;

@@ -330,7 +330,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while let Some(parsed) = self.medium.entry(sector, at, opened.frame.end, scratch).await? {
             match parsed.head {
                 Head::Left { frontier } => return Ok(Some(frontier)),
-                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Digest => {}
+                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Oldest { .. } | Head::Digest => {}
                 _ => break,
             }
             at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);

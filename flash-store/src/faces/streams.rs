@@ -211,7 +211,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let held = self.medium.held(sector.saturating_add(start), sector.saturating_add(at), scratch);
             let digest = Digest::read(held.and_then(|held| scratch.bytes().get(held)).unwrap_or_default());
             let before = sequence.checked_sub(back).filter(|before| *before < sequence);
-            return Ok(before.zip(digest).map(|(before, digest)| (before, digest.may_hold(stream))));
+            return Ok(before.zip(digest).map(|(before, digest)| (before, digest.may_hold(stream, before))));
         }
         Ok(None)
     }
@@ -231,7 +231,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut sequence = sequence;
         let mut told = match sequence < newest {
             true => self.told_of_before(sequence.saturating_add(1), stream, scratch).await?,
-            false => Some((newest, self.newest.digest.may_hold(stream))),
+            false => Some((newest, self.newest.digest.may_hold(stream, newest))),
         };
         while sequence >= oldest {
             match told {

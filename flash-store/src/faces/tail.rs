@@ -370,7 +370,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             // Of a frame that opened its sector, the sector is lost with it; all else stands before it.
             let outcome = match opens && !self.newest.stored {
                 true => self.mount_again(scratch).await,
-                false => self.read_newest(sequence, Some(ceiling), scratch).await.map_err(|_| ReadError::NotMounted),
+                false => {
+                    let read = self.read_newest(sequence, Some(ceiling), scratch).await;
+                    read.map(drop).map_err(|_| ReadError::NotMounted)
+                }
             };
             tries = u32::saturating_add(tries, 1);
             if tries >= TRIES || outcome.is_ok() {

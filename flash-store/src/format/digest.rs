@@ -7,14 +7,14 @@ static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
 /// The streams of a sector: may answer for one more that it is among them, never for one of them that it is not.
 ///
-/// Two bits of 64 for each stream, by the two lowest bytes of the CRC-32 of its number. Stored in 1, 2, 4 or 8 bytes:
-/// what does not fit is folded over, so that a bit `b` is stored as bit `b mod (8 x bytes)`.
+/// Two bits of 64 for each stream, by the two lowest bytes of the CRC-32 of its number and the sequence number of the
+/// sector: so that a wrong answer for a stream in one sector says nothing of the others. Stored in 1, 2, 4 or 8 bytes: what does not fit is folded over, so that a bit `b` is stored as bit `b mod (8 x bytes)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Digest(u64);
 
 impl Digest {
-    pub(crate) fn add(&mut self, stream: StreamId) {
-        self.0 |= bits(stream);
+    pub(crate) fn add(&mut self, stream: StreamId, sequence: u32) {
+        self.0 |= bits(stream, sequence);
     }
 
     pub(crate) fn is_empty(self) -> bool {
@@ -50,14 +50,17 @@ impl Digest {
         Some(Self(u64::from_le_bytes(all)))
     }
 
-    pub(crate) fn may_hold(self, stream: StreamId) -> bool {
-        let bits = bits(stream);
+    pub(crate) fn may_hold(self, stream: StreamId, sequence: u32) -> bool {
+        let bits = bits(stream, sequence);
         self.0 & bits == bits
     }
 }
 
-fn bits(stream: StreamId) -> u64 {
-    let [low, high, ..] = CRC.checksum(&stream.0.to_le_bytes()).to_le_bytes();
+fn bits(stream: StreamId, sequence: u32) -> u64 {
+    let mut crc = CRC.digest();
+    crc.update(&stream.0.to_le_bytes());
+    crc.update(&sequence.to_le_bytes());
+    let [low, high, ..] = crc.finalize().to_le_bytes();
     1 << (low & 63) | 1 << (high & 63)
 }
 
@@ -69,11 +72,11 @@ mod tests {
     fn a_stream_added_is_always_found_and_most_others_are_not() {
         for streams in [1_u64, 2, 4, 16, 40] {
             let mut digest = Digest::default();
-            (0..streams).for_each(|stream| digest.add(StreamId(stream * 77)));
+            (0..streams).for_each(|stream| digest.add(StreamId(stream * 77), 64));
             let (bytes, len) = digest.stored();
             let read = Digest::read(&bytes[..len]).unwrap();
-            assert!((0..streams).all(|stream| read.may_hold(StreamId(stream * 77))), "{streams}");
-            let wrong = (0..1000).filter(|other| read.may_hold(StreamId(1 << 40 | other))).count();
+            assert!((0..streams).all(|stream| read.may_hold(StreamId(stream * 77), 64)), "{streams}");
+            let wrong = (0..1000).filter(|other| read.may_hold(StreamId(1 << 40 | other), 64)).count();
             assert!(streams > 16 || wrong < 300, "{streams} streams: {wrong} of 1000 wrong in {len} bytes");
         }
         assert_eq!(Digest::read(&[1, 2, 3]), None);

@@ -22,6 +22,7 @@
 //! | 0x72 | DIGEST of the streams of the sector before | | Bloom filter of 1, 2, 4 or 8 bytes |
 //! | 0x73 | LEFT: the sector before was given up | frontier varint | |
 //! | 0x74 | LOCAL: the event whose entry follows, with a tag of its own, has no position | | |
+//! | 0x75 | OLDEST: the oldest sector in use | back varint | |
 //!
 //! `identity = kind u8, schema u8 (if f has bit 0; else 0), stream varint, version varint, back varint (if f has bit 1;
 //! else 1)`; `back` of a stream's first entry in a sector tells how many sectors back to look for the entries before it,
@@ -45,6 +46,7 @@ const DIGEST: u8 = 0x72;
 const LEFT: u8 = 0x73;
 /// Stands before the tag of an event.
 const LOCAL: u8 = 0x74;
+const OLDEST: u8 = 0x75;
 const MORE: u8 = 0x80;
 
 /// Of the tag of an entry with an identity: it tells a schema that is not 0.
@@ -118,6 +120,10 @@ pub(crate) enum Head {
     Left {
         frontier: u32,
     },
+    /// The oldest sector in use when this one was opened stands so many sequence numbers before it.
+    Oldest {
+        back: u32,
+    },
 }
 
 /// An entry's head as found: with how many bytes it has and how many its payload.
@@ -153,7 +159,7 @@ impl Head {
                     .fold(0_usize, |sum, number| sum.saturating_add(varint_len(*number)))
             }
             Self::Resume { frontier } | Self::Left { frontier } => varint_len(u64::from(*frontier)),
-            Self::Erase { ahead } => varint_len(u64::from(*ahead)),
+            Self::Erase { ahead: number } | Self::Oldest { back: number } => varint_len(u64::from(*number)),
             Self::Lost { first, count } => varint_len(first.0).saturating_add(varint_len(*count)),
             Self::Digest | Self::Close => 0,
         };
@@ -225,6 +231,10 @@ impl Head {
                 out.u8(LEFT | flag)?;
                 out.varint(u64::from(*frontier))?;
             }
+            Self::Oldest { back } => {
+                out.u8(OLDEST | flag)?;
+                out.varint(u64::from(*back))?;
+            }
         }
         match more {
             Some(payload) if self.has_payload() => out.varint(payload as u64),
@@ -259,6 +269,7 @@ impl Head {
             ERASE => Self::Erase { ahead: u32::try_from(input.varint()?).ok()? },
             LOST => Self::Lost { first: Position(input.varint()?), count: input.varint()? },
             LEFT => Self::Left { frontier: u32::try_from(input.varint()?).ok()? },
+            OLDEST => Self::Oldest { back: u32::try_from(input.varint()?).ok()? },
             DIGEST => Self::Digest,
             _ => return None,
         };
@@ -337,6 +348,7 @@ mod tests {
             Head::Lost { first: Position(u64::MAX), count: u64::MAX },
             Head::Digest,
             Head::Left { frontier: 131_072 },
+            Head::Oldest { back: 4095 },
             Head::Track { tracker: Tracker(255), position: Position(u64::MAX) },
             Head::Open {
                 base: Position(1),

@@ -144,6 +144,11 @@ pub enum EntryKind {
         /// Where in that sector it ends.
         frontier: u32,
     },
+    /// Which sector was the oldest in use when this one was opened.
+    Oldest {
+        /// How many sequence numbers before this one it stands.
+        back: u32,
+    },
     /// Of a kind that this version does not know: the reading of the frame ends here.
     Unknown,
 }

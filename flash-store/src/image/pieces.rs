@@ -180,6 +180,7 @@ impl<'s, 'a> Pieces<'s, 'a> {
             Head::Lost { first, count } => EntryKind::Lost { first: *first, count: *count },
             Head::Digest => EntryKind::Digest,
             Head::Left { frontier } => EntryKind::Left { frontier: *frontier },
+            Head::Oldest { back } => EntryKind::Oldest { back: *back },
         }
     }
 
