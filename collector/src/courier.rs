@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use evenkeel_core::{Log, RecordManager};
-use evenkeel_sync::{FrameTooSmall, Sink, SinkStore, Source, SourceError};
+use evenkeel_sync::{FrameTooSmall, Seal, Sink, SinkError, SinkStore, Source, SourceError};
 
 /// One direction of a link that carries datagrams. It may lose, repeat, delay and reorder them.
 pub trait Link {
@@ -91,9 +91,12 @@ impl<E, S> From<SourceError<E>> for DriveError<E, S> {
     }
 }
 
-impl<E, S> From<FrameTooSmall> for DriveError<E, S> {
-    fn from(_: FrameTooSmall) -> Self {
-        Self::FrameTooSmall
+impl<E, S> From<SinkError<S>> for DriveError<E, S> {
+    fn from(error: SinkError<S>) -> Self {
+        match error {
+            SinkError::Store(error) => Self::Store(error),
+            _ => Self::FrameTooSmall,
+        }
     }
 }
 
@@ -129,18 +132,18 @@ impl<U: Link, D: Link> Courier<U, D> {
 
     /// Does all that is to be done at this instant. Answers when to call again: when a frame arrives or the sink's
     /// time runs out; `None`: the sink is at rest.
-    pub fn step<R: RecordManager, S: SinkStore>(
+    pub fn step<R: RecordManager, S: SinkStore, B: AsRef<[u8]> + AsMut<[u8]>, K: Seal>(
         &mut self,
         now_us: u64,
         log: &mut Log<'_, R>,
-        source: &mut Source,
-        sink: &mut Sink,
+        source: &mut Source<K>,
+        sink: &mut Sink<B, K>,
         store: &mut S,
     ) -> Result<Option<u64>, DriveError<R::Error, S::Error>> {
         let (records, scratch) = log.parts();
         loop {
             let mut idle = true;
-            while let Some(len) = sink.poll(now_us, &mut self.frame)? {
+            while let Some(len) = sink.poll(store, now_us, &mut self.frame)? {
                 self.traffic.frames_down += 1;
                 self.traffic.bytes_down += len as u64;
                 self.down.send(now_us, &self.frame[..len]);
@@ -155,9 +158,9 @@ impl<U: Link, D: Link> Courier<U, D> {
                     self.up.send(now_us, &self.frame[..len]);
                 }
             }
-            while let Some(frame) = self.up.receive(now_us) {
+            while let Some(mut frame) = self.up.receive(now_us) {
                 idle = false;
-                sink.handle(store, now_us, &frame).map_err(DriveError::Store)?;
+                sink.handle(store, now_us, &mut frame).map_err(DriveError::Store)?;
             }
             if idle {
                 let wakes = [sink.wake_us(), self.up.next_arrival_us(), self.down.next_arrival_us()];
@@ -168,13 +171,13 @@ impl<U: Link, D: Link> Courier<U, D> {
 
     /// Lets `now_us` go on, from event to event, until the sink has everything and the source knows (`true`), or until
     /// `until_us`, or until the sink halts (`false`).
-    pub fn run<R: RecordManager, S: SinkStore>(
+    pub fn run<R: RecordManager, S: SinkStore, B: AsRef<[u8]> + AsMut<[u8]>, K: Seal>(
         &mut self,
         now_us: &mut u64,
         until_us: u64,
         log: &mut Log<'_, R>,
-        source: &mut Source,
-        sink: &mut Sink,
+        source: &mut Source<K>,
+        sink: &mut Sink<B, K>,
         store: &mut S,
     ) -> Result<bool, DriveError<R::Error, S::Error>> {
         loop {

@@ -267,6 +267,29 @@ impl SinkStore for SqliteStore {
         transaction.commit()?;
         Ok(last)
     }
+
+    fn replay(
+        &mut self,
+        identity: &SourceIdentity,
+        after: Position,
+        to: Position,
+        show: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Position, StoreError> {
+        let SourceIdentity { device, log, epoch } = *identity;
+        let of = (bits(device), log.0, bits(epoch.0));
+        let sql = "select max(last) from gaps
+                   where device = ?1 and log = ?2 and epoch = ?3 and first <= ?4 and last > ?5";
+        let gap: Option<i64> = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(params![of.0, of.1, of.2, place(to)?, place(after)?], |row| row.get(0))?;
+        let from = gap.map_or(after, |last| Position(last.cast_unsigned()).max(after)).min(to);
+        let sql = "select position, stream, kind, schema, version, payload from events
+                   where device = ?1 and log = ?2 and epoch = ?3 and position > ?4 and position <= ?5 order by position";
+        let mut select = self.connection.prepare_cached(sql)?;
+        show_all(select.query(params![of.0, of.1, of.2, place(from)?, place(to)?])?, show)?;
+        Ok(from)
+    }
 }
 
 fn store_section(

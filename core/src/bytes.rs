@@ -77,6 +77,26 @@ impl<'b> ByteWriter<'b> {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
+    /// What has been written, to be changed.
+    #[inline]
+    pub fn written_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.len).unwrap_or_default()
+    }
+
+    /// Writes these bytes where `at` bytes have been written before, and moves the rest on.
+    #[inline]
+    pub fn insert(&mut self, at: usize, bytes: &[u8]) -> Option<()> {
+        let (len, to) = (self.len, at.checked_add(bytes.len())?);
+        if at > len {
+            return None;
+        }
+        self.advance(bytes.len())?;
+        let written = self.written_mut();
+        written.copy_within(at..len, to);
+        written.get_mut(at..to)?.copy_from_slice(bytes);
+        Some(())
+    }
+
     /// The room that is left, to be written by other means and then taken with [`advance`](Self::advance).
     #[inline]
     pub fn rest(&mut self) -> &mut [u8] {

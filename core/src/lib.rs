@@ -167,7 +167,7 @@ pub mod blocking {
     mod snapshots;
     mod streams;
 
-    pub use log::{Log, section};
+    pub use log::{Log, section, section_up_to};
     pub use process::{Follower, Member, Members, ProcessManager, Reaction, System, Tracked, Upstream};
     pub use record_manager::RecordManager;
     pub use roster::Roster;
@@ -200,7 +200,7 @@ pub mod asynchronous {
     mod snapshots;
     mod streams;
 
-    pub use log::{Log, section};
+    pub use log::{Log, section, section_up_to};
     pub use process::{Follower, Member, Members, ProcessManager, Reaction, System, Tracked, Upstream};
     pub use record_manager::RecordManager;
     pub use roster::Roster;

@@ -17,14 +17,8 @@ pub struct SourceIdentity {
 }
 
 impl SourceIdentity {
-    /// The epoch folded to 16 bits, as sections carry it: tells a frame of another epoch from a damaged one. What
-    /// *binds* a section to its epoch is the checksum, which covers the whole identity.
-    #[must_use]
-    pub const fn epoch_tag(&self) -> u16 {
-        let epoch = self.epoch.0;
-        let folded = epoch ^ (epoch >> 32);
-        ((folded ^ (folded >> 16)) & 0xFFFF) as u16
-    }
+    /// Nobody's log.
+    pub(crate) const NOBODY: Self = Self { device: 0, log: LogId(0), epoch: Epoch(0) };
 }
 
 impl fmt::Display for SourceIdentity {

@@ -38,11 +38,11 @@
 //! let (mut sink, mut store) = (Sink::new(SinkConfig::new(LogId(0))), Counting(Position::START));
 //!
 //! let mut frame = [0; 244];
-//! while let Some(len) = sink.poll(0, &mut frame).unwrap() {
+//! while let Some(len) = sink.poll(&mut store, 0, &mut frame).unwrap() {
 //!     let (records, scratch) = log.parts();
 //!     source.handle(records, scratch, &frame[..len]).unwrap();
 //!     while let Some(len) = source.poll(records, scratch, &mut frame).unwrap() {
-//!         sink.handle(&mut store, 0, &frame[..len]).unwrap();
+//!         sink.handle(&mut store, 0, &mut frame[..len]).unwrap();
 //!     }
 //! }
 //! assert!(sink.is_caught_up());
@@ -57,15 +57,28 @@
 //! | I3 | the cursor moves only over applied events and declared gaps | [`Sink::handle`] |
 //! | I4 | events, gaps and cursor move in one transaction | [`SinkStore::apply`] |
 //! | I5 | a duplicate is dropped *and* answered with the cursor | [`Sink::handle`], [`Source::handle`] |
+//! | I6 | nothing is let go but what a commit proves that the sink has | [`Source::handle`], [`SinkStore::replay`] |
+//! | I7 | below the sink's cursor every position is an event or a gap | [`Sink::handle`] |
 //! | I8 | a commit of another epoch is ignored | [`Source::handle`] |
+//! | I9 | the bytes of a section depend on the log only | core's section encoding, [`Seal`] |
 //!
-//! A model with all faults at once (20,000 runs) checks these; each rule is also broken on purpose, and the same checks
+//! A model with all faults at once (20,000 runs) checks them; each rule is also broken on purpose, and the same checks
 //! must notice.
 //!
-//! # What it is not
+//! # Seals
 //!
-//! There are no retransmissions of single frames, no schemas and no authentication yet: a checksum keeps accidents out,
-//! not attackers. Use it on links that are trusted or secured below.
+//! [`Plain`] frames are kept from accidents by a checksum, not from attackers: use them on links that are trusted or secured
+//! below. `Keyed` ones are authenticated, and encrypted, from device to collector, whatever relays are between.
+//!
+//! # Features
+//!
+//! | feature | buys | costs |
+//! | --- | --- | --- |
+//! | `async` | `asynchronous::Source`, on logs of the asynchronous face | code for the face that is called |
+//! | `integrity` | `Keyed`, with cryptography of your own | code for what is used |
+//! | `hmac-sha256`, `blake2s` | sections and commits that are authenticated | `hmac` and `sha2`; `blake2` |
+//! | `aes-ccm`, `chacha20poly1305` | the same, with sections that are encrypted | `aes` and `ccm`; `chacha20poly1305` |
+//! | `defmt` | `defmt::Format` for public types | the dependency |
 #![cfg_attr(not(test), no_std)]
 #![deny(
     clippy::unwrap_used,
@@ -86,18 +99,58 @@
 )]
 
 mod downlink;
+mod heard;
 mod identity;
+#[cfg(feature = "integrity")]
+mod keyed;
+mod lot;
+mod missing;
 #[cfg(test)]
 mod model;
 mod rules;
+mod seal;
 mod sink;
-mod source;
+#[cfg(test)]
+mod source_tests;
 mod store;
 pub mod wire;
 
+/// The blocking face, which the crate root shows too.
+#[allow(clippy::duplicate_mod)] // each file is compiled once for each face
+#[path = "faces"]
+pub mod blocking {
+    use evenkeel_core::blocking::{RecordManager, section_up_to};
+    use evenkeel_macros::blocking as face;
+
+    mod source;
+
+    pub use source::Source;
+}
+
+/// The asynchronous face: the same names, to be awaited.
+#[cfg(feature = "async")]
+#[allow(clippy::duplicate_mod)]
+#[path = "faces"]
+pub mod asynchronous {
+    use evenkeel_core::asynchronous::{RecordManager, section_up_to};
+    use evenkeel_macros::asynchronous as face;
+
+    mod source;
+
+    pub use source::Source;
+}
+
+pub use blocking::Source;
 pub use downlink::{Adopted, Downlink, DownlinkError, Lineage};
+pub use heard::{Heard, SourceError, schema_digest};
 pub use identity::SourceIdentity;
-pub use sink::{Halt, Phase, Sink, SinkConfig, SinkCounters, SinkEvent};
-pub use source::{Heard, Source, SourceError};
+#[cfg(feature = "integrity")]
+pub use keyed::{Keyed, KeyedProver, KeyedSuite};
+pub use missing::{MAP_BYTES, Missing};
+pub use seal::{
+    Plain, PlainProver, Proof, Prover, Purpose, SEAL_BYTES_AT_MOST, Seal, SectionPlace, commit_proof, commit_prover,
+    prove_event,
+};
+pub use sink::{Halt, Phase, Sink, SinkConfig, SinkCounters, SinkError, SinkEvent};
 pub use store::{Loss, Piece, SinkStore};
 pub use wire::FrameTooSmall;

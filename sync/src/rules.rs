@@ -9,7 +9,7 @@ pub(crate) enum Rule {
     DropDuplicates,
     /// A piece is applied only where the last one ended.
     Contiguous,
-    /// A commit counts only in its own epoch.
+    /// A commit counts only in its own epoch, and with its proof.
     CommitOfEpoch,
 }
 

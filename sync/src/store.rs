@@ -1,6 +1,6 @@
 //! What a sink asks of the store behind it.
 
-use evenkeel_core::{GapReason, Position};
+use evenkeel_core::{GapReason, Position, Record};
 
 use crate::SourceIdentity;
 
@@ -27,6 +27,41 @@ pub trait SinkStore {
     /// The piece begins at or before the position that follows `after`, and ends beyond `after`; its events decode.
     fn apply(&mut self, identity: &SourceIdentity, after: Position, piece: &Piece<'_>)
     -> Result<Position, Self::Error>;
+
+    /// Shows the events of the newest stretch without a gap that ends at `to`, from no earlier than the position that
+    /// follows `after`, in order. Answers the position before the first of them; `to` if there are none.
+    ///
+    /// By this the device sees that what is stored is what it has, before it lets anything go. As provided it shows none:
+    /// then the device must take the sink's word for it.
+    fn replay(
+        &mut self,
+        identity: &SourceIdentity,
+        after: Position,
+        to: Position,
+        show: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Position, Self::Error> {
+        let _ = (identity, after, show);
+        Ok(to)
+    }
+
+    /// From which byte on the schema with this digest is wanted; `None`: it is known, or not wanted. As provided none is.
+    fn schema_wanted(&mut self, identity: &SourceIdentity, digest: u64) -> Result<Option<u32>, Self::Error> {
+        let _ = (identity, digest);
+        Ok(None)
+    }
+
+    /// Takes in a part of a schema that was wanted from `offset` on, of `total` bytes in all.
+    fn take_schema(
+        &mut self,
+        identity: &SourceIdentity,
+        digest: u64,
+        offset: u32,
+        total: u32,
+        bytes: &[u8],
+    ) -> Result<(), Self::Error> {
+        let _ = (identity, digest, offset, total, bytes);
+        Ok(())
+    }
 }
 
 /// A stretch of a notification log, as it arrived.
@@ -85,6 +120,8 @@ pub enum Loss {
     Trimmed,
     /// The key of their stream was destroyed.
     Erased,
+    /// They belong to an older epoch of the log.
+    OtherEpoch,
     /// A reason that this version does not know.
     Other(u8),
 }
@@ -98,6 +135,7 @@ impl Loss {
             Self::Overwritten => 2,
             Self::Trimmed => 3,
             Self::Erased => 4,
+            Self::OtherEpoch => 5,
             Self::Other(code) => code,
         }
     }
@@ -110,6 +148,7 @@ impl Loss {
             2 => Self::Overwritten,
             3 => Self::Trimmed,
             4 => Self::Erased,
+            5 => Self::OtherEpoch,
             other => Self::Other(other),
         }
     }
@@ -133,6 +172,7 @@ impl core::fmt::Display for Loss {
             Self::Overwritten => f.write_str("overwritten"),
             Self::Trimmed => f.write_str("trimmed"),
             Self::Erased => f.write_str("erased"),
+            Self::OtherEpoch => f.write_str("of another epoch"),
             Self::Other(code) => write!(f, "reason {code}"),
         }
     }

@@ -129,7 +129,9 @@ fn pull<R: RecordManager>(
     let mut frame = [0; 96];
     for now in (0_u64..).step_by(100_000) {
         assert!(now < 1 << 40, "it is never done");
-        while let Some(len) = sink.poll(now, &mut frame).unwrap() {
+        loop {
+            let mut store = Downlink::<_, _, LINEAGE_KIND>::new(log, follower, LINEAGE);
+            let Some(len) = sink.poll(&mut store, now, &mut frame).unwrap() else { break };
             if rng.chance(0.3) {
                 continue;
             }
@@ -139,7 +141,7 @@ fn pull<R: RecordManager>(
             while let Some(len) = source.poll(records, scratch, &mut answer).unwrap() {
                 for _ in 0..[0, 1, 1, 2][rng.below(4) as usize] {
                     let mut store = Downlink::<_, _, LINEAGE_KIND>::new(log, follower, LINEAGE);
-                    sink.handle(&mut store, now, &answer[..len])?;
+                    sink.handle(&mut store, now, &mut answer.clone()[..len])?;
                 }
             }
         }

@@ -8,6 +8,8 @@ use evenkeel_sync::{Halt, Phase, Sink, SinkConfig, Source};
 
 /// The probability that a frame is lost, in each direction.
 pub(crate) const LOSS: f64 = 0.2;
+/// Where frames wait that come before those that they follow.
+const PARKED_BYTES: usize = 16 * 1024;
 /// How long a gateway stays in reach, in microseconds.
 const VISIT_US: u64 = 60_000_000;
 const HOUR_US: u64 = 3_600_000_000;
@@ -36,7 +38,7 @@ impl Link for Radio {
 /// One visit.
 #[derive(Debug)]
 struct Visit {
-    sink: Sink,
+    sink: Sink<Vec<u8>>,
     until_us: u64,
     frames_before: u64,
 }
@@ -157,7 +159,7 @@ impl Gateway {
         (config.timeout_us, config.quiet_us) = (500_000, 200_000);
         config.nonce = self.rng.next_u64() as u32;
         let frames_before = self.frames();
-        Visit { sink: Sink::new(config), until_us: self.now_us + VISIT_US, frames_before }
+        Visit { sink: Sink::with_room(config, vec![0; PARKED_BYTES]), until_us: self.now_us + VISIT_US, frames_before }
     }
 
     fn end(&mut self, hour: u32, visit: &Visit, complete: bool) -> Visited {

@@ -1,3 +1,4 @@
+use evenkeel_core::section::SectionWriter;
 use evenkeel_core::{Aggregate, Log, LogId, RamLog, Root, Tracker};
 use evenkeel_sync::{Sink, SinkConfig, Source};
 
@@ -162,11 +163,15 @@ fn the_cursor_fails_with_the_events() {
     assert_eq!((stored(&store, &identity(1)).len(), store.logs().unwrap().len()), (0, 0));
 }
 
-/// Encodes events without payload of the stream 7, the first with this version.
+/// Encodes events of the stream 7, the first with this version.
 fn section(version: u8, count: u8) -> Vec<u8> {
-    let mut bytes = vec![0xFF, 4, 0, 7, version, 1, 1];
-    (1..count).for_each(|event| bytes.extend([0, 1, event + 1]));
-    bytes
+    let mut room = [0; 64];
+    let mut writer = SectionWriter::new(&mut room);
+    for event in 0..count {
+        let (stream, kind, version) = (StreamId(7), Kind(4), Version(u32::from(version + event)));
+        assert!(writer.push(&Record { stream, kind, version, schema: 0, position: None, payload: &[event + 1] }));
+    }
+    writer.bytes().to_vec()
 }
 
 fn apply(store: &mut SqliteStore, after: u64, piece: Piece<'_>) -> Result<Position, StoreError> {
@@ -181,7 +186,7 @@ fn events(first: u64, count: u32, bytes: &[u8]) -> Piece<'_> {
 fn only_what_lies_beyond_the_cursor_is_stored_and_nothing_if_the_cursor_is_elsewhere() {
     let mut store = SqliteStore::in_memory().unwrap();
     let five = section(1, 5);
-    assert_eq!(apply(&mut store, 0, events(1, 3, &five[..13])).unwrap(), Position(3));
+    assert_eq!(apply(&mut store, 0, events(1, 3, &section(1, 3))).unwrap(), Position(3));
     assert_eq!(apply(&mut store, 0, events(1, 5, &five)).unwrap(), Position(3), "another cursor: nothing is done");
     assert_eq!(apply(&mut store, 3, events(1, 5, &five)).unwrap(), Position(5));
     let gap = Piece::Gap { first: Position(4), last: Position(9), reason: Loss::Overwritten };
@@ -236,7 +241,6 @@ fn a_twin_tells_where_events_are_missing() {
 #[test]
 fn devices_logs_and_epochs_are_kept_apart() {
     let mut store = SqliteStore::in_memory().unwrap();
-    let one = section(1, 2);
     let all = [
         identity(1),
         identity(2),
@@ -245,7 +249,8 @@ fn devices_logs_and_epochs_are_kept_apart() {
     ];
     for (index, identity) in all.iter().enumerate() {
         let count = 1 + (index as u32 % 2);
-        let piece = events(1, count, &one[..7 + 3 * (count as usize - 1)]);
+        let section = section(1, count as u8);
+        let piece = events(1, count, &section);
         assert_eq!(store.cursor(identity).unwrap(), Position::START);
         store.apply(identity, Position::START, &piece).unwrap();
         assert_eq!(stored(&store, identity).len() as u32, count);

@@ -206,9 +206,9 @@ pub async fn section<'o, R: RecordManager>(
     section_up_to(records, scratch, after, Position(u64::MAX), out).await
 }
 
-/// As [`section`], of the events up to `last`.
+/// As [`section`], of the events up to `last`: the bytes depend on the events only, not on the room that is left.
 #[face]
-pub(super) async fn section_up_to<'o, R: RecordManager>(
+pub async fn section_up_to<'o, R: RecordManager>(
     records: &mut R,
     scratch: &mut Scratch<'_>,
     after: Position,

@@ -73,6 +73,12 @@ pub(crate) fn fact(record: &Record<'_>) -> u64 {
     u64::from_le_bytes(record.payload.try_into().unwrap())
 }
 
+/// The event that holds a fact.
+pub(crate) fn record_of(fact: u64, version: Version, position: Position, payload: &[u8]) -> Record<'_> {
+    let (stream, position) = (StreamId(fact % STREAMS), Some(position));
+    Record { stream, kind: Kind(1), version, schema: 0, position, payload }
+}
+
 impl RecordManager for Device {
     type Error = Infallible;
     type MountError = Infallible;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use evenkeel_core::scratch::Scratch;
 use evenkeel_core::section::SectionReader;
-use evenkeel_core::{Epoch, LogId, Position, RecordManager};
+use evenkeel_core::{Epoch, LogId, Position, Record, RecordManager, Version};
 
-use super::device::{UPLINK, fact};
+use super::device::{UPLINK, fact, record_of};
 use super::{Breach, Device, Rng};
 use crate::rules::Broken;
 use crate::{Piece, Sink, SinkConfig, SinkStore, Source, SourceIdentity};
@@ -26,6 +26,7 @@ pub(crate) struct Shelf {
     /// The next `apply` fails: before anything is stored (`false`), or after all of it is (`true`).
     pub(crate) fails: Option<bool>,
     pub(crate) apart: bool,
+    versions: BTreeMap<(Epoch, Position), Version>,
 }
 
 #[derive(Debug)]
@@ -53,6 +54,7 @@ impl SinkStore for Shelf {
                 for event in SectionReader::new(first, bytes).map(Result::unwrap) {
                     let position = event.position.unwrap();
                     if position > after {
+                        self.versions.insert((identity.epoch, position), event.version);
                         rows.push((position, Row::Event(fact(&event))));
                     }
                 }
@@ -67,6 +69,25 @@ impl SinkStore for Shelf {
         }
         self.cursors.insert(identity.epoch, piece.last());
         if fails.is_some() { Err(DiskFull) } else { Ok(piece.last()) }
+    }
+
+    fn replay(
+        &mut self,
+        identity: &SourceIdentity,
+        after: Position,
+        to: Position,
+        show: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Position, DiskFull> {
+        let rows = self.rows.get(&identity.epoch).map(Vec::as_slice).unwrap_or_default();
+        let newest: Vec<_> = rows.iter().filter(|(at, _)| *at > after && *at <= to).collect();
+        let run = newest.iter().rev().take_while(|(_, row)| *row != Row::Lost).count();
+        for (position, row) in &newest[newest.len() - run..] {
+            if let Row::Event(fact) = row {
+                let version = self.versions[&(identity.epoch, *position)];
+                show(&record_of(*fact, version, *position, &fact.to_le_bytes()));
+            }
+        }
+        Ok(Position(to.0 - run as u64))
     }
 }
 
@@ -111,7 +132,7 @@ pub(crate) struct World {
     /// All that ever was durable.
     truth: BTreeMap<(Epoch, Position), u64>,
     pub(crate) shelf: Shelf,
-    sink: Sink,
+    sink: Sink<Vec<u8>>,
     nonce: u32,
     up: Air,
     down: Air,
@@ -120,7 +141,7 @@ pub(crate) struct World {
 }
 
 const DEVICE: u64 = 0xD0_0DAD;
-pub(crate) const FRAME_BYTES: usize = 96;
+pub(crate) const FRAME_BYTES: usize = 144;
 
 fn identity(epochs: u32) -> SourceIdentity {
     // Without a source of random numbers the counter alone makes the epoch.
@@ -139,7 +160,7 @@ impl World {
             facts: 0,
             truth: BTreeMap::new(),
             shelf: Shelf { apart: breach == Some(Breach::CursorApart), ..Shelf::default() },
-            sink: Sink::new(SinkConfig::new(LogId(0))),
+            sink: Sink::with_room(SinkConfig::new(LogId(0)), Vec::new()),
             nonce: 0,
             up: Air::default(),
             down: Air::default(),
@@ -249,8 +270,9 @@ impl World {
         config.credit = 1 + self.rng.below(8) as u32;
         config.commit_every = 1 + self.rng.below(20);
         (config.timeout_us, config.quiet_us) = (60, 15);
-        config.limit = [0, 64, 80][self.rng.below(3) as usize];
-        self.sink = Sink::new(config);
+        config.limit = [0, 50, 70][self.rng.below(3) as usize];
+        let room = [0, 60, 200, 1000][self.rng.below(4) as usize];
+        self.sink = Sink::with_room(config, vec![0; room]);
         self.sink.broken = self.broken();
     }
 
@@ -258,7 +280,7 @@ impl World {
         let mut room = [0; 128];
         let mut scratch = Scratch::new(&mut room);
         let mut frame = [0; FRAME_BYTES];
-        while let Some(len) = self.sink.poll(self.now, &mut frame).unwrap() {
+        while let Some(len) = self.sink.poll(&mut self.shelf, self.now, &mut frame).unwrap() {
             self.down.send(&mut self.rng, self.faulty, self.now, &frame[..len]);
         }
         while let Some(arrived) = self.down.receive(self.now) {
@@ -282,8 +304,8 @@ impl World {
                 self.up.send(&mut self.rng, self.faulty, self.now, &frame[..len]);
             }
         }
-        while let Some(arrived) = self.up.receive(self.now) {
-            let _ = self.sink.handle(&mut self.shelf, self.now, &arrived);
+        while let Some(mut arrived) = self.up.receive(self.now) {
+            let _ = self.sink.handle(&mut self.shelf, self.now, &mut arrived);
         }
     }
 

@@ -301,7 +301,7 @@ pub fn a_log_is_followed_through_the_sections_that_arrive<H: Home>(make: impl Fn
             other => panic!("{other:?}"),
         }
     };
-    let pieces = [piece(0, 16), piece(1, 16), piece(0, 16), piece(6, 16), piece(2, 512), piece(5, 16)];
+    let pieces = [piece(0, 8), piece(1, 8), piece(0, 8), piece(6, 8), piece(2, 512), piece(5, 8)];
     let mut follower = Follower::new(Ring::default());
     let mut missing = 0;
     for (first, bytes) in &pieces {
