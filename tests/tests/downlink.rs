@@ -141,7 +141,8 @@ fn pull<R: RecordManager>(
             while let Some(len) = source.poll(records, scratch, &mut answer).unwrap() {
                 for _ in 0..[0, 1, 1, 2][rng.below(4) as usize] {
                     let mut store = Downlink::<_, _, LINEAGE_KIND>::new(log, follower, LINEAGE);
-                    sink.handle(&mut store, now, &mut answer.clone()[..len])?;
+                    let mut copy = answer;
+                    sink.handle(&mut store, now, &mut copy[..len])?;
                 }
             }
         }
