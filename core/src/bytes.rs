@@ -92,8 +92,8 @@ impl<'b> ByteWriter<'b> {
         }
         self.advance(bytes.len())?;
         let written = self.written_mut();
-        written.copy_within(at..len, to);
-        written.get_mut(at..to)?.copy_from_slice(bytes);
+        shift(written, at, len.saturating_sub(at), to)?;
+        copy(bytes, written.get_mut(at..to)?);
         Some(())
     }
 

@@ -1,7 +1,7 @@
 //! Where a sink keeps what has come too early.
 
 use evenkeel_core::Position;
-use evenkeel_core::bytes::{ByteReader, ByteWriter};
+use evenkeel_core::bytes::{ByteReader, ByteWriter, shift};
 
 use crate::missing::Missing;
 use crate::{Loss, Piece};
@@ -77,9 +77,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Lot<B> {
     pub(crate) fn remove_first(&mut self) {
         let len = self.entries().next().map_or(self.used, |entry| entry.len);
         let used = self.used;
-        if let Some(bytes) = self.room.as_mut().get_mut(..used) {
-            bytes.copy_within(len.min(used).., 0);
-        }
+        let _ = shift(self.room.as_mut(), len, used.saturating_sub(len), 0);
         self.used = used.saturating_sub(len);
     }
 
@@ -115,7 +113,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Lot<B> {
         let used = self.used;
         let after = used.saturating_add(len);
         let Some(bytes) = self.room.as_mut().get_mut(..after) else { return false };
-        bytes.copy_within(at..used, at.saturating_add(len));
+        let _ = shift(bytes, at, used.saturating_sub(at), at.saturating_add(len));
         let place = bytes.get_mut(at..at.saturating_add(len)).unwrap_or_default();
         if write(&mut ByteWriter::new(place), piece).is_none() {
             // It cannot be written, so nothing that was behind it can be read any more.

@@ -1,7 +1,7 @@
 //! Which positions a sink is still missing: a bitmap, told as the lengths of its runs.
 
 use evenkeel_core::Position;
-use evenkeel_core::bytes::{ByteReader, ByteWriter, varint_len};
+use evenkeel_core::bytes::{ByteReader, ByteWriter, copy, varint_len};
 
 /// The most bytes that a map takes in a READ.
 pub const MAP_BYTES: usize = 32;
@@ -26,7 +26,7 @@ impl Missing {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut map = Self::ALL;
-        map.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        copy(bytes, map.bytes.get_mut(..bytes.len())?);
         map.len = u8::try_from(bytes.len()).ok()?;
         let mut input = ByteReader::new(bytes);
         while !input.is_empty() {

@@ -1,7 +1,7 @@
 //! What authenticates frames, and what a commit proves.
 
 use crc::{CRC_32_ISCSI, Crc, Digest};
-use evenkeel_core::bytes::ByteWriter;
+use evenkeel_core::bytes::{ByteWriter, copy};
 use evenkeel_core::{Position, Record};
 
 use crate::SourceIdentity;
@@ -107,7 +107,7 @@ impl Proof {
     #[must_use]
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let mut all = [0; 8];
-        all.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        copy(bytes, all.get_mut(..bytes.len())?);
         Some(Self { bytes: all, len: u8::try_from(bytes.len()).ok()? })
     }
 
@@ -220,7 +220,7 @@ impl Seal for Plain {
         events: &mut [u8],
     ) -> Option<[u8; SEAL_BYTES_AT_MOST]> {
         let mut seal = [0; SEAL_BYTES_AT_MOST];
-        seal.get_mut(..4)?.copy_from_slice(&check(identity, header, events));
+        copy(&check(identity, header, events), &mut seal);
         Some(seal)
     }
 

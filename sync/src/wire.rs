@@ -45,7 +45,7 @@
 //! **Extension**: a reader ignores what stands between the fields it knows and the seal, except in SECTION, whose events
 //! reach up to it. A change that this does not allow takes the next version number.
 
-use evenkeel_core::bytes::{ByteReader, ByteWriter};
+use evenkeel_core::bytes::{ByteReader, ByteWriter, copy};
 use evenkeel_core::{Epoch, LogId, Moment, Position};
 
 use crate::missing::Missing;
@@ -286,7 +286,8 @@ impl Lives {
             return false;
         }
         if usize::from(self.count) == LIVES {
-            self.all.rotate_left(1);
+            let [_, second, third] = self.all;
+            self.all = [second, third, Life::default()];
             self.count = self.count.saturating_sub(1);
         }
         if let Some(place) = self.all.get_mut(usize::from(self.count)) {
@@ -441,7 +442,7 @@ impl<'b> Message<'b> {
     pub fn write<S: Seal>(&self, identity: &SourceIdentity, seal: &S, out: &mut [u8]) -> Option<usize> {
         if let Self::Piece(Piece::Events { first, count, bytes }) = self {
             let mut draft = SectionDraft::<S>::new(*first, out)?;
-            draft.room().get_mut(..bytes.len())?.copy_from_slice(bytes);
+            copy(bytes, draft.room().get_mut(..bytes.len())?);
             return draft.finish(identity, seal, *count, bytes.len());
         }
         let mut body = ByteWriter::new(out);

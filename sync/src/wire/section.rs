@@ -1,7 +1,7 @@
 //! SECTION frames.
 
 use evenkeel_core::Position;
-use evenkeel_core::bytes::{ByteReader, ByteWriter};
+use evenkeel_core::bytes::{ByteReader, ByteWriter, copy};
 
 use super::{IS_SECTION, Message, WireError};
 use crate::seal::{Seal, SectionPlace};
@@ -79,7 +79,7 @@ impl<'b, S: Seal> SectionDraft<'b, S> {
         let (header, rest) = frame.split_at_mut_checked(at)?;
         let (events, rest) = rest.split_at_mut_checked(len)?;
         let sealed = seal.close(identity, SectionPlace { first, count }, header, events)?;
-        rest.get_mut(..S::SECTION_BYTES)?.copy_from_slice(sealed.get(..S::SECTION_BYTES)?);
+        copy(sealed.get(..S::SECTION_BYTES)?, rest.get_mut(..S::SECTION_BYTES)?);
         at.checked_add(len)?.checked_add(S::SECTION_BYTES)
     }
 }

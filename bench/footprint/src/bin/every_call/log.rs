@@ -208,7 +208,7 @@ fn notifications<R: RecordManager>(steps: &mut Steps, log: &mut Log<'_, R>) -> O
 fn copies<R: RecordManager>(steps: &mut Steps, log: &mut Log<'_, R>) -> Option<()> {
     let mut scratch = [0; 256];
     let mut copy = steps.step("mount in memory", Log::mount(RamLog::<_, 8, 2>::new([0; 512]), &mut scratch))?;
-    let mut out = [0; 64];
+    let mut out = [0; 40];
     // The stream of the eighth event is partly local, and cannot be copied.
     let section = steps.step("section", log.section(Position::START, &mut out))?;
     steps.step("replicate", copy.replicate(&section))?;

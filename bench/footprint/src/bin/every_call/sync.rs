@@ -34,10 +34,10 @@ pub(super) fn every_call<R: RecordManager>(steps: &mut Steps, records: &mut R, l
     let mut store = Counting(Position::START);
     let mut frame = [0; 244];
     for _ in 0..64 {
-        let Some(len) = steps.step("ask", sink.poll(0, &mut frame))? else { break };
+        let Some(len) = steps.step("ask", sink.poll(&mut store, 0, &mut frame))? else { break };
         steps.step("hear", source.handle(records, &mut scratch, frame.get(..len)?))?;
         while let Some(len) = steps.step("say", source.poll(records, &mut scratch, &mut frame))? {
-            steps.step("take in", sink.handle(&mut store, 0, frame.get(..len)?))?;
+            steps.step("take in", sink.handle(&mut store, 0, frame.get_mut(..len)?))?;
         }
     }
     steps.check("caught up", sink.is_caught_up() && store.0 == records.bounds().last())?;
