@@ -78,6 +78,7 @@
 //! | `integrity` | `Keyed`, with cryptography of your own | code for what is used |
 //! | `hmac-sha256`, `blake2s` | sections and commits that are authenticated | `hmac` and `sha2`; `blake2` |
 //! | `aes-ccm`, `chacha20poly1305` | the same, with sections that are encrypted | `aes` and `ccm`; `chacha20poly1305` |
+//! | `stream` | the module `stream`: frames on a UART, over TCP, in a file | `cobs`, and a second CRC |
 //! | `defmt` | `defmt::Format` for public types | the dependency |
 #![cfg_attr(not(test), no_std)]
 #![deny(
@@ -113,6 +114,8 @@ mod sink;
 #[cfg(test)]
 mod source_tests;
 mod store;
+#[cfg(feature = "stream")]
+pub mod stream;
 pub mod wire;
 
 /// The blocking face, which the crate root shows too.
