@@ -108,6 +108,7 @@ mod lot;
 mod missing;
 #[cfg(test)]
 mod model;
+pub mod relay;
 mod rules;
 mod seal;
 mod sink;

@@ -11,7 +11,7 @@
 
 mod device;
 mod runs;
-mod world;
+pub(crate) mod world;
 
 pub(crate) use device::Device;
 

@@ -56,6 +56,8 @@ pub struct Sink<B = [u8; 0], S = Plain> {
     head: Option<(Head, u64)>,
     time: Option<(Time, u64)>,
     schema: (u64, u32),
+    /// Of this life, and of those before it, the relay that speaks has nothing more.
+    passed: Option<Epoch>,
     counters: SinkCounters,
     pub(crate) broken: Broken,
 }
@@ -100,6 +102,7 @@ impl<B, S> Sink<B, S> {
             head: None,
             time: None,
             schema: (0, 0),
+            passed: None,
             broken: Broken::NONE,
             counters: SinkCounters::NONE,
             config,
@@ -172,6 +175,8 @@ impl<B, S> Sink<B, S> {
     /// Starts another round, after being caught up or halted. Does nothing in the middle of one.
     pub fn pull(&mut self) {
         match self.phase {
+            // A relay may have gone on, or another one may be there.
+            Phase::CaughtUp if self.is_relayed() => self.enter(Phase::Greeting, 0),
             Phase::CaughtUp => self.enter(Phase::Reading, 0),
             Phase::Halted(_) => self.enter(Phase::Greeting, 0),
             _ => {}
@@ -181,6 +186,11 @@ impl<B, S> Sink<B, S> {
     fn drop_frame(&mut self) -> SinkEvent {
         self.counters.dropped = self.counters.dropped.saturating_add(1);
         SinkEvent::Ignored
+    }
+
+    /// Whether a relay speaks for the device: then the log may well be longer than what is told.
+    fn is_relayed(&self) -> bool {
+        self.head.is_some_and(|(head, _)| head.relayed)
     }
 
     /// What the source is to be told that it may let go.
@@ -194,6 +204,7 @@ impl<B, S> Sink<B, S> {
             Phase::Committing
         } else if self.life_end.is_some() {
             // The next life.
+            self.passed = self.identity.filter(|_| self.is_relayed()).map(|identity| identity.epoch);
             Phase::Greeting
         } else {
             Phase::CaughtUp
@@ -327,7 +338,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Seal> Sink<B, S> {
             return Ok(SinkEvent::Head);
         }
         let lives = head.lives.as_slice();
-        for (index, life) in lives.iter().enumerate() {
+        let passed = self.passed.take().filter(|_| head.relayed);
+        let passed =
+            lives.iter().position(|life| Some(life.epoch) == passed).map_or(0, |index| index.saturating_add(1));
+        for (index, life) in lives.iter().enumerate().skip(passed) {
             let identity = SourceIdentity { device: head.device, log: head.log, epoch: life.epoch };
             let cursor = if self.identity == Some(identity) { self.cursor } else { store.cursor(&identity)? };
             let life_end = lives.get(index.saturating_add(1)).map(|next| next.base);
@@ -348,7 +362,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Seal> Sink<B, S> {
         self.unanswered = 0;
         self.committed = head.cursor;
         let end = self.life_end.unwrap_or(head.next);
-        if self.life_end.is_none() && end <= self.asked_after {
+        if self.life_end.is_none() && !head.relayed && end <= self.asked_after {
             self.enter(Phase::Halted(Halt::Ahead { cursor: self.asked_after, next: end }), now_us);
             return Ok(SinkEvent::Head);
         }
@@ -457,7 +471,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Seal> Sink<B, S> {
             return SinkEvent::Ignored;
         }
         self.unanswered = 0;
-        if next <= self.asked_after && self.life_end.is_none() {
+        if next <= self.asked_after && self.life_end.is_none() && !self.is_relayed() {
             self.enter(Phase::Greeting, now_us);
         } else if next <= self.cursor.next() {
             self.settle(now_us);

@@ -9,7 +9,7 @@
 //! HELLO      = 0x20  request u32, log varint, versions u8, sink u64, limit varint, unix_ms varint, uncertainty_ms varint
 //! HEAD       = 0x21  request u32, versions u8, suite u8, device u64, log varint, first varint, next varint,
 //!                    cursor varint, lives u8, lives x (epoch u64, base varint), boot varint, tick varint,
-//!                    schema u64, policy u8, free varint
+//!                    schema u64, policy u8, free varint, flags u8
 //! READ       = 0x22  request u32, epoch u64, after varint, credit varint, limit varint, flags u8,
 //!                    [from varint, to varint, proof], map length u8, map
 //! GAP        = 0x24  first varint, last varint, reason u8
@@ -60,6 +60,7 @@ mod tests;
 
 pub use error::{FrameTooSmall, Refusal, WireError};
 pub(crate) use section::SectionDraft;
+pub(crate) use section::peek_piece;
 pub use section::{MAX_EVENTS, peek_section};
 
 /// The version of this format, as the upper three bits of a frame that is no section say it.
@@ -92,6 +93,7 @@ const DONE: u8 = 13;
 const IS_SECTION: u8 = 0x80;
 
 const FLAG_COMMIT: u8 = 1;
+const FLAG_RELAYED: u8 = 1;
 
 /// One message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,8 +124,8 @@ pub enum Message<'b> {
         /// That the source says so.
         proof: Proof,
     },
-    /// A relay to the source: I keep everything up to here. A relay to the sink: I keep your commit up to here, and shall
-    /// carry it.
+    /// A relay to the source: I keep everything up to here; the source answers with the same and how far it has noted that.
+    /// A relay to the sink: I keep your commit up to here, and shall carry it.
     Custody {
         /// The epoch that the position belongs to.
         epoch: Epoch,
@@ -131,7 +133,7 @@ pub enum Message<'b> {
         relay: u64,
         /// The last position kept.
         position: Position,
-        /// That the relay says so; empty towards a sink.
+        /// That the relay, or the source that answers it, says so; empty towards a sink.
         proof: Proof,
     },
     /// Sink to source: send me the schema of the events.
@@ -246,6 +248,8 @@ pub struct Head {
     pub policy: u8,
     /// How many bytes are free; 0 if unknown.
     pub free: u64,
+    /// A relay says it, out of what it holds: `next` ends there, and the rest is as the device said when the relay heard it.
+    pub relayed: bool,
 }
 
 /// The epochs of a log, each with the first position that belongs to it; the oldest first.

@@ -62,6 +62,7 @@ struct Owes {
     head: Option<u32>,
     busy: Option<u32>,
     committed: Option<Epoch>,
+    custody: Option<Epoch>,
     schema: Option<u32>,
     done: Option<(u32, Epoch)>,
     notify: bool,
@@ -96,7 +97,15 @@ impl<S> Source<S> {
             request: None,
             window: None,
             refusal: None,
-            owes: Owes { head: None, busy: None, committed: None, schema: None, done: None, notify: false },
+            owes: Owes {
+                head: None,
+                busy: None,
+                committed: None,
+                custody: None,
+                schema: None,
+                done: None,
+                notify: false,
+            },
             broken: Broken::NONE,
         }
     }
@@ -357,6 +366,7 @@ impl<S: Seal> Source<S> {
         }
         let tracker = custody.tracker;
         Self::track(records, scratch, tracker, position).await?;
+        self.owes.custody = Some(epoch);
         Ok(Heard::Custody(records.tracked(tracker)))
     }
 
@@ -437,6 +447,11 @@ impl<S: Seal> Source<S> {
             let proof = prove_position(&self.seal, &self.identity_in(epoch), Purpose::Committed, 0, cursor);
             return Some(Message::Committed { epoch, cursor, proof });
         }
+        if let (Some(epoch), Some(Custody { tracker, relay, seal })) = (self.owes.custody.take(), &self.custody) {
+            let position = records.tracked(*tracker);
+            let proof = prove_position(seal, &self.identity_in(epoch), Purpose::Custody, *relay, position);
+            return Some(Message::Custody { epoch, relay: *relay, position, proof });
+        }
         let request = self.owes.busy.take()?;
         Some(Message::Busy { request, retry_ms: self.busy_ms.unwrap_or_default() })
     }
@@ -458,6 +473,7 @@ impl<S: Seal> Source<S> {
             schema: if self.schema.is_empty() { 0 } else { schema_digest(self.schema) },
             policy,
             free,
+            relayed: false,
         }
     }
 

@@ -93,10 +93,10 @@ impl SinkStore for Shelf {
 
 /// Frames under way in one direction.
 #[derive(Debug, Default)]
-struct Air(Vec<(u64, Vec<u8>)>);
+pub(crate) struct Air(Vec<(u64, Vec<u8>)>);
 
 impl Air {
-    fn send(&mut self, rng: &mut Rng, faulty: bool, now: u64, frame: &[u8]) {
+    pub(crate) fn send(&mut self, rng: &mut Rng, faulty: bool, now: u64, frame: &[u8]) {
         if !faulty {
             return self.0.push((now + 1, frame.to_vec()));
         }
@@ -113,7 +113,7 @@ impl Air {
         }
     }
 
-    fn receive(&mut self, now: u64) -> Option<Vec<u8>> {
+    pub(crate) fn receive(&mut self, now: u64) -> Option<Vec<u8>> {
         let (index, _) = self.0.iter().enumerate().filter(|(_, (at, _))| *at <= now).min_by_key(|(_, (at, _))| *at)?;
         Some(self.0.remove(index).1)
     }

@@ -93,6 +93,7 @@ fn head_of(request: u32, next: u64, cursor: u64, lives: Lives) -> Message<'stati
         schema: 0,
         policy: 0,
         free: 0,
+        relayed: false,
     })
 }
 

@@ -4,8 +4,8 @@ use evenkeel_core::bytes::{ByteReader, ByteWriter};
 use evenkeel_core::{Epoch, LogId, Moment, Position};
 
 use super::{
-    BUSY, COMMIT, COMMITTED, CUSTODY, Commit, DONE, ERR, FLAG_COMMIT, GAP, HEAD, HELLO, Head, Hello, Life, Lives,
-    Message, NOTIFY, READ, Read, Refusal, SCHEMA, SCHEMA_GET, Time, WireError, type_byte,
+    BUSY, COMMIT, COMMITTED, CUSTODY, Commit, DONE, ERR, FLAG_COMMIT, FLAG_RELAYED, GAP, HEAD, HELLO, Head, Hello,
+    Life, Lives, Message, NOTIFY, READ, Read, Refusal, SCHEMA, SCHEMA_GET, Time, WireError, type_byte,
 };
 use crate::missing::Missing;
 use crate::seal::Proof;
@@ -89,7 +89,23 @@ fn head<'b>(input: &mut ByteReader<'b>) -> Option<Message<'b>> {
     let sound = first <= next && cursor < next && lives.newest().is_some_and(|life| life.base <= next);
     let moment = Moment { boot: number(input)?, tick: input.varint()? };
     let (schema, policy, free) = (input.u64()?, input.u8()?, input.varint()?);
-    let head = Head { request, versions, suite, device, log, first, next, cursor, lives, moment, schema, policy, free };
+    let relayed = input.u8()? & FLAG_RELAYED != 0;
+    let head = Head {
+        request,
+        versions,
+        suite,
+        device,
+        log,
+        first,
+        next,
+        cursor,
+        lives,
+        moment,
+        schema,
+        policy,
+        free,
+        relayed,
+    };
     sound.then_some(Message::Head(head))
 }
 
@@ -248,7 +264,8 @@ fn write_head(head: &Head, out: &mut ByteWriter<'_>) -> Option<()> {
     out.varint(head.moment.tick)?;
     out.u64(head.schema)?;
     out.u8(head.policy)?;
-    out.varint(head.free)
+    out.varint(head.free)?;
+    out.u8(if head.relayed { FLAG_RELAYED } else { 0 })
 }
 
 fn write_read(read: &Read, out: &mut ByteWriter<'_>) -> Option<()> {

@@ -18,6 +18,17 @@ pub fn peek_section(frame: &[u8]) -> Option<(Position, Position)> {
     Some((place.first, place.first.plus(u64::from(place.count)).previous()))
 }
 
+/// Which positions a section or a gap covers, as whoever relays it without a key can read them.
+pub(crate) fn peek_piece(frame: &[u8]) -> Option<(Position, Position)> {
+    if frame.first().copied() != Some(super::type_byte(super::GAP)) {
+        return peek_section(frame);
+    }
+    match super::fields::read(super::GAP, &mut ByteReader::new(frame.get(1..)?)) {
+        Ok(Message::Piece(Piece::Gap { first, last, .. })) => Some((first, last)),
+        _ => None,
+    }
+}
+
 /// The place of a section, and how many bytes stand before its events.
 fn place_of(frame: &[u8]) -> Option<(SectionPlace, usize)> {
     let mut input = ByteReader::new(frame);

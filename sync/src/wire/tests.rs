@@ -30,6 +30,7 @@ fn messages() -> Vec<Message<'static>> {
         schema: 0x1122_3344_5566_7788,
         policy: 2,
         free: 40_000,
+        relayed: true,
     };
     let hello = Hello { request: u32::MAX, log: LogId(2), versions: 2, sink: 0xF00D, limit: 244, time: None };
     let time = Some(Time { unix_ms: 1_764_000_000_000, uncertainty_ms: 50 });
@@ -107,8 +108,9 @@ fn every_message_comes_back_and_fits_the_promised_room() {
         schema: 1,
         policy: 1,
         free: u64::MAX,
+        relayed: true,
     };
-    assert_eq!(frame(&Message::Head(largest)).len(), 132);
+    assert_eq!(frame(&Message::Head(largest)).len(), 133);
     let proof = Proof::new(&[7; 8]).unwrap();
     let commit = Some(Commit { from: last, to: last, proof });
     let missing = Missing::from_bytes(&[1; 32]).unwrap();
