@@ -170,7 +170,12 @@ fn check(
     for (index, (entry, _)) in batch.iter().enumerate() {
         match entry.op {
             Op::Event { stream, .. } | Op::Snapshot { stream, .. } => {
-                batch.check(index, head_of(transaction, stream).map_err(AppendError::Storage)?)?;
+                // What follows an event of the batch is checked against that event.
+                let head = match batch.head_before(index, stream) {
+                    Some(_) => None,
+                    None => head_of(transaction, stream).map_err(AppendError::Storage)?,
+                };
+                batch.check(index, head)?;
             }
             Op::Track { tracker, position, .. } => {
                 batch.check_track(index, trackers.get(&tracker).copied().unwrap_or_default())?;

@@ -35,3 +35,11 @@ struct RetentionGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/sync.md")]
 struct SyncGuide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/schema-evolution.md")]
+struct SchemaEvolutionGuide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/integrity.md")]
+struct IntegrityGuide;

@@ -16,8 +16,9 @@ fn page() -> String {
     fs::read_to_string(root().join("docs/comparison.md")).expect("docs/comparison.md")
 }
 
-/// The names of all functions in the sources of the repository.
-fn functions() -> BTreeSet<String> {
+/// The names of all tests in the sources of the repository: what is marked as one, and the cases that are listed to
+/// become tests.
+fn tests() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut folders =
         ["core", "flash-store", "sync", "host-sim", "collector", "cli", "examples/apps", "tests", "bench"]
@@ -28,11 +29,28 @@ fn functions() -> BTreeSet<String> {
             if entry.is_dir() {
                 folders.push(entry);
             } else if entry.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(entry).expect("a source");
-                let defined = text.lines().filter_map(|line| line.split("fn ").nth(1));
-                let name = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                names.extend(defined.map(name));
+                names.extend(tests_in(&fs::read_to_string(entry).expect("a source")));
             }
+        }
+    }
+    let lists = fs::read_to_string(root().join("tests/conformance/src/lists.rs")).expect("the lists of cases");
+    let listed = lists.lines().filter_map(|line| line.strip_prefix("    ")?.strip_suffix(','));
+    names.extend(listed.filter(|name| name.chars().all(is_of_a_name)).map(str::to_owned));
+    names
+}
+
+fn is_of_a_name(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+/// The functions of a source that are marked as tests.
+fn tests_in(text: &str) -> Vec<String> {
+    let (mut names, mut marked) = (Vec::new(), false);
+    for line in text.lines().map(str::trim) {
+        marked |= line == "#[test]";
+        if let Some(rest) = line.strip_prefix("fn ").filter(|_| marked) {
+            names.push(rest.chars().take_while(|character| is_of_a_name(*character)).collect());
+            marked = false;
         }
     }
     names
@@ -76,7 +94,7 @@ fn every_row_of_the_library_is_there_once_and_in_order() {
 
 #[test]
 fn every_file_and_every_test_that_is_named_is_there() {
-    let (page, functions) = (page(), functions());
+    let (page, tests) = (page(), tests());
     let mut wrong = Vec::new();
     for row in rows(&page) {
         let shown = row.len() - 1;
@@ -86,7 +104,7 @@ fn every_file_and_every_test_that_is_named_is_there() {
             let is_file = name.contains('/');
             let is_there = match is_file {
                 true => root().join(name).exists(),
-                false => column != shown || functions.contains(name),
+                false => column != shown || tests.contains(name),
             };
             if !is_there {
                 wrong.push(format!("{}: {name}", row[0]));
@@ -111,6 +129,10 @@ fn what_is_made_up_is_noticed() {
         (row[0], quoted(row[3]), quoted(row[4])),
         ("INF-01", vec!["core/src/no_such_file.rs"], vec!["no_such_test_was_ever_written"])
     );
-    // The name is in this file, but defines nothing.
-    assert!(!functions().contains(quoted(row[4])[0]) && !root().join(quoted(row[3])[0]).exists());
+    // The name is in this file, but defines nothing; and a function that is no test shows nothing.
+    let tests = tests();
+    assert!(!tests.contains(quoted(row[4])[0]) && !root().join(quoted(row[3])[0]).exists());
+    assert!(!tests.contains("is_of_a_name"));
+    let listed = "case_01_an_empty_store_has_no_streams";
+    assert!(tests.contains("what_is_made_up_is_noticed") && tests.contains(listed), "{}", tests.len());
 }

@@ -1,4 +1,4 @@
-//! What cannot be done is said in a typed error, and leaves the flash as it was.
+//! What cannot be done is said in a typed error, and leaves the flash as it was. What the errors say: `error_messages.rs`.
 
 use core::fmt::{Debug, Display};
 
@@ -631,56 +631,4 @@ fn what_has_been_let_go_and_what_is_not_there_yet_is_told() {
             assert_eq!(error, ReadError::BeyondEnd { next: bounds.next });
         }
     });
-}
-
-#[test]
-fn every_error_is_told_in_one_line() {
-    let (stream, tracker, position) = (StreamId(u64::MAX), Tracker(1), Position(2));
-    let (expected, actual) = (Version(1), Version(u32::MAX));
-    let codec = evenkeel_core::CodecError::DoesNotFit;
-    let held = [HeldBy::Tracker(tracker), HeldBy::Stream(stream, Kind(1)), HeldBy::Policy, HeldBy::Wear];
-    let full = held.map(|held_by| AppendError::Full { held_by });
-    let others: [AppendError<&str>; 11] = [
-        AppendError::Storage("broken"),
-        AppendError::Conflict { stream, expected, actual },
-        AppendError::Gap { stream, expected, actual },
-        AppendError::WrongKind { stream, expected: Kind(1), actual: Kind(2) },
-        AppendError::Tracking { tracker, after: position, at: position, to: Position(1) },
-        AppendError::TooLarge { bytes: 5, limit: 4 },
-        AppendError::ScratchTooSmall { needed: 5 },
-        AppendError::TableFull,
-        AppendError::Exhausted,
-        AppendError::Codec(codec),
-        AppendError::NotMounted,
-    ];
-    let reads: [ReadError<&str>; 6] = [
-        ReadError::Storage("broken"),
-        ReadError::Trimmed { first: position },
-        ReadError::BeyondEnd { next: position },
-        ReadError::ScratchTooSmall { needed: 5 },
-        ReadError::Codec(codec),
-        ReadError::NotMounted,
-    ];
-    let found = StoredGeometry { sector_bytes: 512, sectors: 2, word_bytes: 4, program_page_bytes: 4 };
-    let mounts: [MountError<&str>; 8] = [
-        MountError::Storage("broken"),
-        MountError::Blank,
-        MountError::Foreign,
-        MountError::Version { found: 2 },
-        MountError::Geometry { found },
-        MountError::Region(GeometryError::SectorCount),
-        MountError::ScratchTooSmall { needed: 64 },
-        MountError::TooManyTrackers,
-    ];
-    for error in full.iter().chain(&others) {
-        one_line(*error);
-    }
-    for error in reads {
-        one_line(error);
-        one_line(LoadError::Read(error));
-    }
-    for error in mounts {
-        one_line(error);
-    }
-    one_line(LoadError::<&str>::Incomplete { after: expected });
 }

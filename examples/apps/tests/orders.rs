@@ -1,8 +1,9 @@
-//! The vending machine on memory and on flash: the same series of notifications, with and without reboots; and its life
+//! The vending machine on memory, on flash and in SQLite: the same series of notifications, with and without reboots; and its life
 //! under power cuts.
 
 use evenkeel_apps::orders::processes::OUT_OF_STEP;
 use evenkeel_apps::orders::{Order, Payment, Reservation, Shop, ShopError};
+use evenkeel_collector::SqliteLog;
 use evenkeel_core::process::{ProcessError, ReactError};
 use evenkeel_core::{Epoch, Kind, Log, LogId, Position, RamLog, RecordManager, StreamId, Version};
 use evenkeel_flash_store::{FlashLog, Identity, Region, Retention};
@@ -61,9 +62,9 @@ fn on_flash<const W: usize, const R: usize, const S: usize>(page: usize, sectors
     told
 }
 
-/// The same system on a log in memory and on simulated flash: identical series of notifications.
+/// The same system on a log in memory, on simulated flash and in SQLite: identical series of notifications.
 #[test]
-fn case_91_the_same_system_tells_the_same_on_memory_and_on_flash() {
+fn case_91_the_same_system_tells_the_same_on_every_record_manager() {
     let told = day(|| RamLog::<_, 32, 4>::new(vec![0; 1 << 16]), false);
     // Placed, stock and reservation, reserved, payment, paid: six each; of the rejected two. And that there is a view.
     assert_eq!(told.len(), 1 + 6 * 6 + 2 * 2 + 1);
@@ -72,6 +73,7 @@ fn case_91_the_same_system_tells_the_same_on_memory_and_on_flash() {
     assert_eq!(on_flash::<8, 1, 2048>(8, 8, false), told);
     assert_eq!(on_flash::<32, 1, 8192>(32, 4, false), told);
     assert_eq!(on_flash::<4, 4, 512>(4, 32, false), told);
+    assert_eq!(day(|| SqliteLog::in_memory().unwrap(), false), told);
 }
 
 /// What has been looked at without a reaction is looked at again after a reboot, and leads to nothing again. A view that

@@ -1,11 +1,17 @@
 //! Lists of cases that turn into tests.
 
 /// Names the cases of a module: makes a macro that turns each of them into a test, on the homes that a function makes.
+/// With `each` before it, what is made is given to a function instead: the name of each case, and what runs it.
 macro_rules! list {
     ($d:tt $(#[$doc:meta])* $list:ident, of $module:ident: $($case:ident),+ $(,)?) => {
         $(#[$doc])*
         #[macro_export]
         macro_rules! $list {
+            (each $d make:expr, $d visit:expr) => {
+                $(
+                    ($d visit)(stringify!($case), &|| $d crate::$module::$case($d make));
+                )+
+            };
             ($d make:expr) => {
                 $(
                     #[test]
@@ -205,9 +211,14 @@ list! { $
     case_48_the_same_payload_twice_gives_different_ciphertexts,
 }
 
-/// Every case for homes whose power is never cut.
+/// Every case for homes whose power is never cut. `cases!(each …, visit)` hands them to a function, as names and what runs
+/// them, rather than making tests.
 #[macro_export]
 macro_rules! cases {
+    (each $make:expr, $visit:expr) => {
+        $crate::plain_cases!(each $make, $visit);
+        $crate::integrity_cases!(each $make, $visit);
+    };
     ($make:expr) => {
         $crate::plain_cases!($make);
         $crate::integrity_cases!($make);
@@ -217,18 +228,18 @@ macro_rules! cases {
 /// The same without those that seal the records themselves: for homes in which they are sealed already.
 #[macro_export]
 macro_rules! plain_cases {
-    ($make:expr) => {
-        $crate::store_cases!($make);
-        $crate::aggregate_cases!($make);
-        $crate::snapshot_cases!($make);
-        $crate::projection_cases!($make);
-        $crate::process_cases!($make);
-        $crate::system_cases!($make);
-        $crate::range_cases!($make);
-        $crate::notification_cases!($make);
-        $crate::local_cases!($make);
-        $crate::reader_cases!($make);
-        $crate::replication_cases!($make);
-        $crate::timeline_cases!($make);
+    ($($make:tt)+) => {
+        $crate::store_cases!($($make)+);
+        $crate::aggregate_cases!($($make)+);
+        $crate::snapshot_cases!($($make)+);
+        $crate::projection_cases!($($make)+);
+        $crate::process_cases!($($make)+);
+        $crate::system_cases!($($make)+);
+        $crate::range_cases!($($make)+);
+        $crate::notification_cases!($($make)+);
+        $crate::local_cases!($($make)+);
+        $crate::reader_cases!($($make)+);
+        $crate::replication_cases!($($make)+);
+        $crate::timeline_cases!($($make)+);
     };
 }

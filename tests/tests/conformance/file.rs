@@ -9,12 +9,15 @@ use rusqlite::Connection;
 
 /// How many instructions of SQLite's machine are one operation.
 const INSTRUCTIONS: i32 = 5;
+/// The same where a life is long.
+const MANY_INSTRUCTIONS: i32 = 20;
 
 /// A folder with an SQLite file. A power cut takes a picture of the files as they are at an instant, lets everything
 /// fail from there on, and goes on with the picture: what was only in memory is gone.
 pub(crate) struct File {
     folder: tempfile::TempDir,
     power: Arc<Mutex<Power>>,
+    instructions: i32,
 }
 
 struct Power {
@@ -28,8 +31,18 @@ struct Power {
 impl File {
     pub(crate) fn new() -> Self {
         let power = Power { picture: 0, left: None, struck: false };
-        Self { folder: tempfile::tempdir().unwrap(), power: Arc::new(Mutex::new(power)) }
+        Self { folder: folder(), power: Arc::new(Mutex::new(power)), instructions: INSTRUCTIONS }
     }
+
+    /// Its power is cut at fewer instants.
+    pub(crate) fn cut_coarsely() -> Self {
+        Self { instructions: MANY_INSTRUCTIONS, ..Self::new() }
+    }
+}
+
+/// In memory where there is a place for that: a picture is taken of what was written, so no disk has to be waited for.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 fn path(folder: &Path, picture: u32) -> PathBuf {
@@ -62,7 +75,7 @@ impl Home for File {
         let folder = self.folder.path().to_path_buf();
         let connection = Connection::open(path(&folder, self.power.lock().unwrap().picture)).unwrap();
         let power = Arc::clone(&self.power);
-        connection.progress_handler(INSTRUCTIONS, Some(move || power.lock().unwrap().operation(&folder))).unwrap();
+        connection.progress_handler(self.instructions, Some(move || power.lock().unwrap().operation(&folder))).unwrap();
         SqliteLog::with(connection).unwrap()
     }
 }

@@ -1,37 +1,34 @@
 //! The behaviour cases of `evenkeel-conformance` on each record manager there is.
 
 mod file;
+mod memory;
 
 use evenkeel_conformance::{Durable, Home, LetsGo, PowerCuts};
-use evenkeel_core::{RamLog, Tracker};
+use evenkeel_core::Tracker;
 use evenkeel_flash_store::{FlashLog, Region, Retention};
 use evenkeel_host_sim::flash::{ChipProfile, SimFlash, TornWord};
 use evenkeel_tests::oracle::identity;
 
 use file::File;
-
-/// A log in memory.
-struct Ram;
-
-impl Home for Ram {
-    type Manager = RamLog<Vec<u8>, 64>;
-
-    fn open(&mut self) -> Self::Manager {
-        RamLog::new(vec![0; 1 << 18])
-    }
-}
+use memory::Ram;
 
 /// A chip with words of `W` bytes.
 struct Chip<const W: usize, const R: usize, const S: usize> {
     flash: SimFlash<W, R, S>,
     retention: Retention,
     formatted: bool,
+    torn: TornWord,
 }
 
 impl<const W: usize, const R: usize, const S: usize> Chip<W, R, S> {
     fn new(page: usize, sectors: usize) -> Self {
         let profile = ChipProfile::generic(W, R, S).with_program_page(page);
-        Self { flash: SimFlash::new(&profile, sectors), retention: Retention::Refuse, formatted: false }
+        Self {
+            flash: SimFlash::new(&profile, sectors),
+            retention: Retention::Refuse,
+            formatted: false,
+            torn: TornWord::None,
+        }
     }
 
     /// As little room as there can be, and a log that lets go what has been acknowledged.
@@ -39,6 +36,12 @@ impl<const W: usize, const R: usize, const S: usize> Chip<W, R, S> {
         let mut chip = Self::new(page, 4);
         chip.retention = Retention::OverwriteAcknowledged(&[Self::UPLINK]);
         chip
+    }
+
+    /// The word that is being programmed when the power fails is left like this.
+    fn torn(mut self, torn: TornWord) -> Self {
+        self.torn = torn;
+        self
     }
 }
 
@@ -71,7 +74,7 @@ impl<const W: usize, const R: usize, const S: usize> Durable for Chip<W, R, S> {
 
 impl<const W: usize, const R: usize, const S: usize> PowerCuts for Chip<W, R, S> {
     fn cut_after(&mut self, operations: u64) {
-        self.flash.cut_after(operations, TornWord::None);
+        self.flash.cut_after(operations, self.torn);
     }
 
     fn power_on(&mut self) -> bool {
@@ -89,7 +92,8 @@ impl<const W: usize, const R: usize, const S: usize> LetsGo for Chip<W, R, S> {
 mod ram {
     use super::Ram;
 
-    evenkeel_conformance::cases!(|| Ram);
+    evenkeel_conformance::cases!(Ram::new);
+    evenkeel_conformance::integrity_reboot_cases!(Ram::new);
 }
 
 mod sqlite {
@@ -98,6 +102,8 @@ mod sqlite {
     evenkeel_conformance::cases!(File::new);
     evenkeel_conformance::power_cases!(File::new);
     evenkeel_conformance::local_power_cases!(File::new);
+    evenkeel_conformance::process_power_cases!(File::cut_coarsely);
+    evenkeel_conformance::integrity_reboot_cases!(File::new);
 }
 
 /// The same cases on sealed records: nothing else is different for whoever uses the log.
@@ -116,8 +122,8 @@ macro_rules! sealed {
 }
 
 sealed! {
-    signed_in_ram: SignedBlake2s in Ram;
-    sealed_in_ram: SealedChaCha in Ram;
+    signed_in_ram: SignedBlake2s in Ram::new();
+    sealed_in_ram: SealedChaCha in Ram::new();
     sealed_in_sqlite: SealedChaCha in File::new();
     signed_on_flash: SignedSha256 in Chip::<4, 4, 2048>::new(4, 64);
     sealed_on_flash: SealedAes in Chip::<4, 4, 2048>::new(4, 64);
@@ -167,4 +173,39 @@ on_chips! {
     flash_words_of_4: 4, 4, 512, 4, 128;
     flash_words_of_8: 8, 1, 2048, 8, 16;
     flash_words_of_32: 32, 32, 8192, 32, 8;
+}
+
+/// Batches that are cut off in other ways: the last word whole, in part, or garbled.
+macro_rules! torn {
+    ($($name:ident: $torn:expr;)+) => {$(
+        mod $name {
+            mod small_words {
+                use evenkeel_host_sim::flash::TornWord::{self, *};
+
+                use super::super::Chip;
+
+                const TORN: TornWord = $torn;
+
+                evenkeel_conformance::power_cases!(|| Chip::<4, 4, 512>::new(4, 128).torn(TORN));
+                evenkeel_conformance::local_power_cases!(|| Chip::<4, 4, 512>::new(4, 128).torn(TORN));
+            }
+
+            mod large_words {
+                use evenkeel_host_sim::flash::TornWord::{self, *};
+
+                use super::super::Chip;
+
+                const TORN: TornWord = $torn;
+
+                evenkeel_conformance::power_cases!(|| Chip::<32, 32, 8192>::new(32, 8).torn(TORN));
+                evenkeel_conformance::local_power_cases!(|| Chip::<32, 32, 8192>::new(32, 8).torn(TORN));
+            }
+        }
+    )+};
+}
+
+torn! {
+    torn_whole: All;
+    torn_in_part: BytePrefix(2);
+    torn_at_random: RandomBits;
 }
