@@ -1,5 +1,7 @@
 //! What can be said on the command line.
 
+#[cfg(feature = "server")]
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ErrorKind};
@@ -39,6 +41,291 @@ pub(crate) enum Command {
     /// The exit status is 0 if the image could be read, 1 if --check found damage, and 2 if there is no such file or
     /// no log in it.
     Inspect(InspectArgs),
+    /// Collect from devices that connect over TCP, and hand on what was collected over HTTP
+    ///
+    /// Says on standard output where it listens, one line each, and goes on until it is asked to end (SIGTERM or
+    /// ctrl-c). Nothing is acknowledged to a device before it is on disk.
+    ///
+    /// The exit status is 0 after an orderly end and 2 if it could not be run.
+    #[cfg(feature = "server")]
+    Serve(ServeArgs),
+    /// Collect from one device: tcp://HOST:PORT, serial:PATH, or file:PATH
+    ///
+    /// Goes on where an earlier pull into the same store has ended. A file holds frames that a device has written to a
+    /// card, or a capture of a link.
+    ///
+    /// The exit status is 0 if everything that the device had is stored, 1 if not, and 2 if it could not be run.
+    #[cfg(feature = "server")]
+    Pull(PullArgs),
+    /// Play a device, to try a collector out without hardware
+    ///
+    /// It records some events in simulated flash and lets them be pulled once. The exit status is 0 if the collector has
+    /// said that it has everything, 1 if not, and 2 if it could not be run.
+    #[cfg(feature = "server")]
+    Device(DeviceArgs),
+    /// Pass frames on between devices and a collector
+    ///
+    /// It holds nothing and knows no keys. The exit status is 0 after an orderly end and 2 if it could not be run.
+    #[cfg(feature = "server")]
+    Relay(RelayArgs),
+    /// Let a fleet of simulated devices deliver to a real collector, and compare
+    ///
+    /// Devices lose their power, are formatted again, and some are copied with their flash to a second board. They
+    /// deliver directly and through three relays, over links that lose, double, reorder and damage frames, to a
+    /// collector in a process of its own, which is killed and started again. At the end every event that a device
+    /// acknowledged must be stored once, or be declared a gap, and every copy must have been found out.
+    ///
+    /// The last line tells the outcome. The exit status is 0 if all held, 1 if not, and 2 if it could not be run.
+    #[cfg(feature = "server")]
+    Fleet(FleetArgs),
+}
+
+/// How devices are pulled.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LinkArgs {
+    /// Which log of the devices
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) log: u16,
+    /// How long an answer may take before the request is repeated, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout_ms: u64,
+    /// How long an answer may pause before the rest is asked for again, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) quiet_ms: u64,
+}
+
+/// How to serve.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServeArgs {
+    /// Where to keep what is collected: sqlite:FILE or postgres://…
+    #[arg(long, value_name = "STORE", default_value = "sqlite:collected.db")]
+    pub(crate) store: String,
+    /// Where devices connect
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7430")]
+    pub(crate) tcp: SocketAddr,
+    /// Where HTTP requests are answered; without it none are
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<SocketAddr>,
+    /// Keys of the devices, a line each: number, suite, 32 bytes in hexadecimal. Others are not listened to
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
+    /// Listen to devices without a key, too
+    #[arg(long)]
+    pub(crate) allow_plain: bool,
+    /// A file with the token that HTTP requests must bear
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
+    /// Devices at once; more are turned away
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub(crate) contacts: usize,
+    /// How many seconds a device that has nothing new may stay
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    pub(crate) stay: u64,
+    /// How many batches of sections may share one transaction
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) group: usize,
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+    /// Tell everything that happens
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+    /// Break a promise on purpose, to see that it is noticed
+    #[arg(long, value_enum, hide = true)]
+    pub(crate) sabotage: Option<Sabotage>,
+}
+
+/// A promise that a collector breaks on purpose.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sabotage {
+    /// Now and then it says that something is stored which is not.
+    Forget,
+    /// Now and then it stores the same events under two names.
+    Twice,
+    /// It does not mind boards with a copy of another's flash.
+    Blind,
+}
+
+/// Where to pull from.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone)]
+pub(crate) enum PullFrom {
+    /// A device that listens on TCP.
+    Tcp(String),
+    /// A serial line.
+    Serial(PathBuf),
+    /// A file of frames.
+    File(PathBuf),
+}
+
+#[cfg(feature = "server")]
+impl std::str::FromStr for PullFrom {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(address) = text.strip_prefix("tcp://") {
+            Ok(Self::Tcp(address.into()))
+        } else if let Some(path) = text.strip_prefix("serial:") {
+            Ok(Self::Serial(path.into()))
+        } else if let Some(path) = text.strip_prefix("file:") {
+            Ok(Self::File(path.into()))
+        } else {
+            Err("say tcp://HOST:PORT, serial:PATH or file:PATH".into())
+        }
+    }
+}
+
+/// What to pull, and where to.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PullArgs {
+    /// The device: tcp://HOST:PORT, serial:PATH or file:PATH
+    #[arg(value_name = "SOURCE")]
+    pub(crate) from: PullFrom,
+    /// Where to keep what is collected: sqlite:FILE or postgres://…
+    #[arg(long, value_name = "STORE", default_value = "sqlite:collected.db")]
+    pub(crate) store: String,
+    /// Keys of the devices, a line each: number, suite, 32 bytes in hexadecimal. Others are not listened to
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
+    /// With --keys: listen to a device without a key, too
+    #[arg(long)]
+    pub(crate) allow_plain: bool,
+    /// The speed of a serial line, in baud
+    #[arg(long, value_name = "BAUD", default_value_t = 115_200)]
+    pub(crate) baud: u32,
+    /// How often to try, if the connection fails
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) attempts: u32,
+    /// How many seconds a device may be silent
+    #[arg(long, value_name = "S", default_value_t = 30)]
+    pub(crate) patience: u64,
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+    /// Tell everything that happens
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+}
+
+/// Where a device that is played can be reached.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone)]
+pub(crate) enum DeviceTo {
+    /// It connects to a collector.
+    Connect(String),
+    /// It waits for a collector to connect.
+    Listen(String),
+    /// A serial line.
+    Serial(PathBuf),
+    /// A file that it writes its frames to.
+    File(PathBuf),
+}
+
+#[cfg(feature = "server")]
+impl std::str::FromStr for DeviceTo {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(address) = text.strip_prefix("listen:") {
+            return Ok(Self::Listen(address.into()));
+        }
+        Ok(match text.parse() {
+            Ok(PullFrom::Tcp(address)) => Self::Connect(address),
+            Ok(PullFrom::Serial(path)) => Self::Serial(path),
+            Ok(PullFrom::File(path)) => Self::File(path),
+            Err(_) => return Err("say tcp://HOST:PORT, listen:HOST:PORT, serial:PATH or file:PATH".into()),
+        })
+    }
+}
+
+/// What device to play.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeviceArgs {
+    /// Where it can be reached: tcp://HOST:PORT (it connects), listen:HOST:PORT, serial:PATH or file:PATH
+    #[arg(value_name = "TO")]
+    pub(crate) to: DeviceTo,
+    /// Its number, in hexadecimal
+    #[arg(long, value_name = "HEX", default_value = "5eed", value_parser = hexadecimal)]
+    pub(crate) device: u64,
+    /// How many events it records first
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) events: u64,
+    /// The probability that a frame is lost, in each direction
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    pub(crate) loss: f64,
+    /// How many seconds it can be reached
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    pub(crate) within: u64,
+    /// The speed of a serial line, in baud
+    #[arg(long, value_name = "BAUD", default_value_t = 115_200)]
+    pub(crate) baud: u32,
+    /// Decides everything that is random
+    #[arg(long, value_name = "U64", default_value_t = 7)]
+    pub(crate) seed: u64,
+}
+
+#[cfg(feature = "server")]
+fn hexadecimal(text: &str) -> Result<u64, std::num::ParseIntError> {
+    u64::from_str_radix(text, 16)
+}
+
+/// Between whom to pass frames on.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RelayArgs {
+    /// Where devices connect
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7431")]
+    pub(crate) listen: SocketAddr,
+    /// The collector
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7430")]
+    pub(crate) upstream: SocketAddr,
+    /// Tell everything that happens
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+}
+
+/// What fleet to simulate.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FleetArgs {
+    /// How many devices
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) devices: u64,
+    /// The probability that a frame is lost, in each direction
+    #[arg(long, value_name = "P", default_value_t = 0.2, value_parser = probability)]
+    pub(crate) loss: f64,
+    /// How often the collector is killed
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub(crate) kill: u32,
+    /// Decides what devices do; what the network and the processes do is decided by the moment
+    #[arg(long, value_name = "U64", default_value_t = 7)]
+    pub(crate) seed: u64,
+    /// Where the collector keeps what it collects: an empty store; by default a file in a temporary folder
+    #[arg(long, value_name = "STORE")]
+    pub(crate) store: Option<String>,
+    /// How many contacts each device has
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) rounds: u32,
+    /// How many devices are in contact at once
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub(crate) at_once: usize,
+    /// Let the collector and the relays tell what they meet
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+    /// Break a promise on purpose, to see that it is noticed
+    #[arg(long, value_enum, hide = true)]
+    pub(crate) sabotage: Option<Sabotage>,
+}
+
+#[cfg(feature = "server")]
+fn probability(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(p) if (0.0..0.9).contains(&p) => Ok(p),
+        _ => Err("a probability from 0 up to, not including, 0.9".into()),
+    }
 }
 
 /// What to look at in an image, and how to tell it.

@@ -5,7 +5,13 @@
 //! ```
 
 mod args;
+#[cfg(feature = "server")]
+mod collect;
 mod demo;
+#[cfg(feature = "server")]
+mod device;
+#[cfg(feature = "server")]
+mod fleet;
 mod inspect;
 mod report;
 
@@ -19,6 +25,18 @@ fn main() -> ExitCode {
     let status = match args::parse(std::env::args_os()) {
         Ok(Command::Demo(args)) => run_demo(&args),
         Ok(Command::Inspect(args)) => run_inspect(&args),
+        #[cfg(feature = "server")]
+        Ok(Command::Serve(args)) => status(collect::run(collect::serve::run(&args)).map(|()| (String::new(), true))),
+        #[cfg(feature = "server")]
+        Ok(Command::Pull(args)) => {
+            status(collect::run(collect::pull::run(&args)).map(|outcome| (outcome.text, outcome.complete)))
+        }
+        #[cfg(feature = "server")]
+        Ok(Command::Device(args)) => status(device::run(&args)),
+        #[cfg(feature = "server")]
+        Ok(Command::Relay(args)) => status(collect::run(collect::relay::run(&args)).map(|()| (String::new(), true))),
+        #[cfg(feature = "server")]
+        Ok(Command::Fleet(args)) => status(fleet::run(&args).map(|outcome| (outcome.text, outcome.holds))),
         Err(Instead::Show(text)) => {
             say(&text);
             0
@@ -57,6 +75,21 @@ fn run_inspect(args: &args::InspectArgs) -> u8 {
         Ok(outcome) => {
             say(&outcome.text);
             u8::from(args.check && outcome.damaged)
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            2
+        }
+    }
+}
+
+/// Says what came of a command, and whether all is well.
+#[cfg(feature = "server")]
+fn status(outcome: Result<(String, bool), collect::CollectError>) -> u8 {
+    match outcome {
+        Ok((text, well)) => {
+            say(&text);
+            u8::from(!well)
         }
         Err(error) => {
             complain(&error.to_string());

@@ -19,6 +19,8 @@ pub enum OpenError {
     },
     /// SQLite failed.
     Sqlite(rusqlite::Error),
+    /// What it holds cannot be read.
+    Store(StoreError),
 }
 
 /// Why the store failed. Nothing of what was asked for has been stored, unless SQLite failed while it committed.
@@ -45,6 +47,15 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Sqlite(error) => error.into(),
+            error => Self::Store(error),
+        }
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
@@ -56,6 +67,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::Foreign => f.write_str("the file is no store of notification logs"),
             Self::Newer { found, known } => write!(f, "the tables are of version {found}, only {known} is understood"),
+            Self::Store(error) => error.fmt(f),
             Self::Sqlite(error) => write!(f, "SQLite failed: {error}"),
         }
     }
@@ -75,6 +87,7 @@ impl fmt::Display for StoreError {
 impl core::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
+            Self::Store(error) => Some(error),
             Self::Sqlite(error) => Some(error),
             _ => None,
         }

@@ -50,6 +50,9 @@ mod courier;
 mod error;
 mod log;
 mod schema;
+#[cfg(feature = "server")]
+pub mod server;
+mod sql;
 mod sqlite;
 mod twin;
 

@@ -1,17 +1,13 @@
-//! The tables, and what version of them a file has.
+//! What version of the tables a SQLite file has.
 //!
-//! A file holds either what was collected, or a log of its own.
-//!
-//! Of what was collected, every key begins with the device, so that the tables can be split by device. SQLite has no unsigned 64-bit
-//! integers: `device`, `epoch` and `stream` are stored as the `i64` with the same bits, so large ones look negative to
-//! other tools; they are only compared for being equal. Positions are below 2^63, so their order holds.
+//! A file holds either what was collected ([`sql`](crate::sql) has those tables), or a log of its own.
 
 use rusqlite::Connection;
 
-use crate::OpenError;
+use crate::{OpenError, sql};
 
 /// The version of these tables, in `PRAGMA user_version`.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +27,26 @@ impl Purpose {
         }
     }
 
-    const fn tables(self) -> &'static str {
+    fn tables(self) -> String {
         match self {
-            Self::Collected => COLLECTED,
-            Self::Log => LOG,
+            Self::Collected => {
+                let tables: String = sql::TABLES.iter().map(sql::Table::for_sqlite).collect();
+                format!("{tables} {};", sql::EVENTS_BY_STREAM)
+            }
+            Self::Log => LOG.into(),
+        }
+    }
+
+    /// What leads from the tables of version 1 to those of version 2.
+    fn migration(self) -> String {
+        match self {
+            Self::Collected => format!(
+                "alter table cursors add column exploded integer not null default 0;
+                 update cursors set exploded = cursor;
+                 {}",
+                sql::QUARANTINE.for_sqlite()
+            ),
+            Self::Log => String::new(),
         }
     }
 }
@@ -61,38 +73,6 @@ create table trackers (
 ) strict;
 ";
 
-const COLLECTED: &str = "
-create table cursors (
-    device integer not null, log integer not null, epoch integer not null,
-    cursor integer not null,
-    primary key (device, log, epoch)
-) strict, without rowid;
-
-create table sections (
-    device integer not null, log integer not null, epoch integer not null,
-    first integer not null, count integer not null,
-    bytes blob not null,
-    primary key (device, log, epoch, first, count)
-) strict, without rowid;
-
-create table events (
-    device integer not null, log integer not null, epoch integer not null,
-    position integer not null,
-    stream integer not null, kind integer not null, schema integer not null, version integer not null,
-    payload blob not null,
-    primary key (device, log, epoch, position)
-) strict, without rowid;
-
-create index events_by_stream on events (device, log, epoch, stream, position);
-
-create table gaps (
-    device integer not null, log integer not null, epoch integer not null,
-    first integer not null, last integer not null,
-    reason integer not null,
-    primary key (device, log, epoch, first)
-) strict, without rowid;
-";
-
 /// Sets the connection up and creates the tables in an empty database.
 pub(crate) fn prepare(connection: &mut Connection, purpose: Purpose) -> Result<(), OpenError> {
     connection.busy_timeout(core::time::Duration::from_secs(10))?;
@@ -101,12 +81,16 @@ pub(crate) fn prepare(connection: &mut Connection, purpose: Purpose) -> Result<(
     let application: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: u32 = transaction.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;
     if (version, application, tables) == (0, 0, 0) {
-        transaction.execute_batch(purpose.tables())?;
+        transaction.execute_batch(&purpose.tables())?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.pragma_update(None, "application_id", purpose.application())?;
         transaction.commit()?;
     } else if application != purpose.application() {
         return Err(OpenError::Foreign);
+    } else if version == 1 {
+        transaction.execute_batch(&purpose.migration())?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()?;
     } else if version != VERSION {
         return Err(OpenError::Newer { found: version, known: VERSION });
     } else {

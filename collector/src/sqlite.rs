@@ -5,9 +5,13 @@ use std::path::Path;
 use evenkeel_core::section::SectionReader;
 use evenkeel_core::{Epoch, Kind, LogId, Position, Record, StreamId, Version};
 use evenkeel_sync::{Loss, Piece, SinkStore, SourceIdentity};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use crate::{OpenError, StoreError, schema};
+use crate::{OpenError, StoreError, schema, sql};
+
+#[cfg(feature = "server")]
+mod batches;
+mod explode;
 
 #[cfg(test)]
 mod tests;
@@ -125,7 +129,9 @@ impl SqliteStore {
 
     fn with(mut connection: Connection) -> Result<Self, OpenError> {
         schema::prepare(&mut connection, schema::Purpose::Collected)?;
-        Ok(Self { connection })
+        let mut store = Self { connection };
+        store.explode_all()?;
+        Ok(store)
     }
 
     /// All logs of which something is stored, ordered by device, log and when they were first seen.
@@ -219,10 +225,9 @@ fn show_all(mut rows: rusqlite::Rows<'_>, mut show: impl FnMut(&Record<'_>)) -> 
 }
 
 fn cursor_of(connection: &Connection, identity: &SourceIdentity) -> Result<Position, StoreError> {
-    let sql = "select cursor from cursors where device = ?1 and log = ?2 and epoch = ?3";
     let SourceIdentity { device, log, epoch } = *identity;
     let found = connection
-        .prepare_cached(sql)?
+        .prepare_cached(sql::CURSOR)?
         .query_row(params![bits(device), log.0, bits(epoch.0)], |row| place_at(row, 0))
         .optional()?;
     Ok(found.unwrap_or_default())
@@ -259,11 +264,7 @@ impl SinkStore for SqliteStore {
                 store_gap(&transaction, identity, &gap)?;
             }
         }
-        let sql = "insert into cursors (device, log, epoch, cursor) values (?1, ?2, ?3, ?4)
-                   on conflict do update set cursor = excluded.cursor";
-        let SourceIdentity { device, log, epoch } = *identity;
-        let row = params![bits(device), log.0, bits(epoch.0), last_stored];
-        transaction.prepare_cached(sql)?.execute(row)?;
+        move_cursor(&transaction, sql::MOVE_BOTH, identity, last_stored)?;
         transaction.commit()?;
         Ok(last)
     }
@@ -292,39 +293,47 @@ impl SinkStore for SqliteStore {
     }
 }
 
+fn move_cursor(
+    transaction: &Connection,
+    statement: &str,
+    identity: &SourceIdentity,
+    to: i64,
+) -> Result<(), StoreError> {
+    let SourceIdentity { device, log, epoch } = *identity;
+    transaction.prepare_cached(statement)?.execute(params![bits(device), log.0, bits(epoch.0), to])?;
+    Ok(())
+}
+
 fn store_section(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     identity: &SourceIdentity,
     first: Position,
     count: u32,
     bytes: &[u8],
 ) -> Result<(), StoreError> {
-    let sql = "insert into sections (device, log, epoch, first, count, bytes) values (?1, ?2, ?3, ?4, ?5, ?6)";
     let SourceIdentity { device, log, epoch } = *identity;
     let row = params![bits(device), log.0, bits(epoch.0), place(first)?, count, bytes];
-    transaction.prepare_cached(sql)?.execute(row)?;
+    transaction.prepare_cached(sql::STORE_SECTION)?.execute(row)?;
     Ok(())
 }
 
 fn store_event(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     identity: &SourceIdentity,
     position: Position,
     event: &Record<'_>,
 ) -> Result<(), StoreError> {
-    let sql = "insert into events (device, log, epoch, position, stream, kind, schema, version, payload)
-               values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let SourceIdentity { device, log, epoch } = *identity;
     let Record { stream, kind, version, schema, payload, .. } = *event;
     let (device, epoch, stream) = (bits(device), bits(epoch.0), bits(stream.0));
     let row = params![device, log.0, epoch, place(position)?, stream, kind.0, schema, version.0, payload];
-    transaction.prepare_cached(sql)?.execute(row)?;
+    transaction.prepare_cached(sql::STORE_EVENT)?.execute(row)?;
     Ok(())
 }
 
 /// One position names one event for ever: what is told again must be the same.
 fn compare_event(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     identity: &SourceIdentity,
     position: Position,
     event: &Record<'_>,
@@ -346,11 +355,10 @@ fn compare_event(
     if same == Some(false) { Err(StoreError::Contradiction(position)) } else { Ok(()) }
 }
 
-fn store_gap(transaction: &Transaction<'_>, identity: &SourceIdentity, gap: &StoredGap) -> Result<(), StoreError> {
-    let sql = "insert into gaps (device, log, epoch, first, last, reason) values (?1, ?2, ?3, ?4, ?5, ?6)";
+fn store_gap(transaction: &Connection, identity: &SourceIdentity, gap: &StoredGap) -> Result<(), StoreError> {
     let SourceIdentity { device, log, epoch } = *identity;
     let (first, last) = (place(gap.first)?, place(gap.last)?);
     let row = params![bits(device), log.0, bits(epoch.0), first, last, gap.reason.code()];
-    transaction.prepare_cached(sql)?.execute(row)?;
+    transaction.prepare_cached(sql::STORE_GAP)?.execute(row)?;
     Ok(())
 }

@@ -44,7 +44,7 @@ const SABOTAGE: [(&str, &str, Counts); 8] = [
         "an event is collected twice, under another epoch",
         "insert into events select device, log, epoch + 1, position, stream, kind, schema, version, payload
          from events where position = 50;
-         insert into cursors select device, log, epoch + 1, 50 from cursors",
+         insert into cursors select device, log, epoch + 1, 50, 50 from cursors",
         (0, 1, 0, true),
     ),
     (
