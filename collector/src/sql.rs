@@ -71,7 +71,7 @@ pub(crate) const EVENTS_BY_STREAM: &str =
     "create index events_by_stream on events (device, log, epoch, stream, position)";
 
 /// Gives a log its row in `cursors`, so that it can be locked; does nothing if it has one.
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", test))]
 pub(crate) const BEGIN_LOG: &str =
     "insert into cursors (device, log, epoch, cursor, exploded) values ($1, $2, $3, 0, 0)
     on conflict (device, log, epoch) do nothing";
@@ -79,10 +79,17 @@ pub(crate) const BEGIN_LOG: &str =
 /// Up to where a log is stored.
 pub(crate) const CURSOR: &str = "select cursor from cursors where device = $1 and log = $2 and epoch = $3";
 
-/// The same, and nobody else moves it before the transaction ends.
-#[cfg(feature = "postgres")]
-pub(crate) const CURSOR_LOCKED: &str =
-    "select cursor from cursors where device = $1 and log = $2 and epoch = $3 for update";
+/// Up to where a log is stored, and why nothing more of it is taken, if so.
+#[cfg(any(feature = "server", test))]
+pub(crate) const STATE: &str = "select c.cursor, q.reason, q.first, q.last from cursors c
+    left join quarantine q on q.device = c.device and q.log = c.log and q.epoch = c.epoch
+    where c.device = $1 and c.log = $2 and c.epoch = $3";
+
+/// The same, and nobody else moves the cursor before the transaction ends.
+#[cfg(any(feature = "postgres", test))]
+pub(crate) const STATE_LOCKED: &str = "select c.cursor, q.reason, q.first, q.last from cursors c
+    left join quarantine q on q.device = c.device and q.log = c.log and q.epoch = c.epoch
+    where c.device = $1 and c.log = $2 and c.epoch = $3 for update of c";
 
 /// Moves the cursor and leaves what is exploded where it was.
 #[cfg(any(feature = "server", test))]
@@ -149,6 +156,9 @@ pub(crate) const INGEST: &[&str] = &[
     STORE_EVENT,
     STORE_GAP,
     QUARANTINED,
+    STATE,
+    STATE_LOCKED,
+    BEGIN_LOG,
     STORE_QUARANTINE,
 ];
 
@@ -192,9 +202,13 @@ mod tests {
 
     /// Whether a statement concerns the rows of one device only.
     fn bound_to_one_device(statement: &str) -> bool {
-        let words = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = statement.split_whitespace().collect::<Vec<_>>().join(" ").replace("c.", "");
         match words.split_once("where ") {
-            Some((_, condition)) => condition.starts_with("device = $1 and "),
+            // What is joined is of the same device.
+            Some((tables, condition)) => {
+                condition.starts_with("device = $1 and ")
+                    && tables.matches(" join ").count() == tables.matches(" on q.device = device").count()
+            }
             None => words.starts_with("insert into") && words.contains("(device, ") && words.contains("values ($1, "),
         }
     }
@@ -213,6 +227,7 @@ mod tests {
             "update cursors set exploded = $1 where exploded < $1",
             "insert into gaps (log, device) values ($1, $2)",
             "select device, log, epoch from cursors",
+            "select cursor from cursors c join quarantine q on q.log = c.log where c.device = $1 and c.log = $2",
         ];
         for statement in breaks {
             assert!(!bound_to_one_device(statement), "{statement}");

@@ -27,6 +27,10 @@ const BUSY_AT: usize = 256;
 const VERSION: i64 = 2;
 /// How long a batch waits for a database that cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long to wait while there are batches to be stored before sections are made rows.
+const IDLE: Duration = Duration::from_millis(50);
+/// How long the next batch of a group may take to come.
+const GATHER: Duration = Duration::from_millis(1);
 /// Collectors that start at the same time create the tables one after another.
 const LOCK: i64 = 0x4576_4B6C;
 
@@ -94,7 +98,7 @@ struct Connected {
     client: Client,
     begin_log: Statement,
     cursor: Statement,
-    cursor_locked: Statement,
+    state_locked: Statement,
     move_cursor: Statement,
     store_section: Statement,
     store_event: Statement,
@@ -123,7 +127,7 @@ impl Connected {
         Ok(Self {
             begin_log: prepare(sql::BEGIN_LOG).await.map_err(failed)?,
             cursor: prepare(sql::CURSOR).await.map_err(failed)?,
-            cursor_locked: prepare(sql::CURSOR_LOCKED).await.map_err(failed)?,
+            state_locked: prepare(sql::STATE_LOCKED).await.map_err(failed)?,
             move_cursor: prepare(sql::MOVE_CURSOR).await.map_err(failed)?,
             store_section: prepare(sql::STORE_SECTION).await.map_err(failed)?,
             store_event: prepare(sql::STORE_EVENT).await.map_err(failed)?,
@@ -214,10 +218,12 @@ impl Connected {
             }
             verdicts.push(verdict);
         }
-        for write in all(writes.into_iter()).await {
+        // If one of them fails, the commit that follows it takes all of them back.
+        let (written, committed) = futures(all(writes.into_iter()), self.client.batch_execute("commit")).await;
+        for write in written {
             write?;
         }
-        self.client.batch_execute("commit").await.map_err(failed)?;
+        committed.map_err(failed)?;
         Ok(verdicts)
     }
 
@@ -227,11 +233,13 @@ impl Connected {
         let row: [&(dyn ToSql + Sync); 3] = [&of.0, &of.1, &of.2];
         let begin =
             async { if batch.after == Position::START { self.execute(&self.begin_log, &row).await } else { Ok(0) } };
-        let lock = async { self.client.query_opt(&self.cursor_locked, &row).await.map_err(failed) };
-        let (begun, (locked, quarantine)) = futures(begin, futures(lock, self.quarantine_of(of))).await;
+        let lock = async { self.client.query_opt(&self.state_locked, &row).await.map_err(failed) };
+        let (begun, locked) = futures(begin, lock).await;
         begun?;
-        let cursor = locked?.map_or(Position::START, |row| position(&row, 0));
-        Ok((cursor, quarantine?))
+        Ok(locked?.map_or((Position::START, None), |row| {
+            let why = row.get::<_, Option<i64>>(1).map(|_| quarantine_at(&row, 1));
+            (position(&row, 0), why)
+        }))
     }
 
     async fn write(&self, batch: &Batch) -> Result<(), Failure> {
@@ -271,7 +279,7 @@ impl Connected {
     async fn explode_within(&self, identity: &SourceIdentity) -> Result<(), Failure> {
         let of = key(identity);
         self.client.batch_execute("begin").await.map_err(failed)?;
-        self.client.query_opt(&self.cursor_locked, &[&of.0, &of.1, &of.2]).await.map_err(failed)?;
+        self.client.query_opt(&self.state_locked, &[&of.0, &of.1, &of.2]).await.map_err(failed)?;
         let progress = self.client.query_one(&self.progress, &[&of.0, &of.1, &of.2]).await.map_err(failed)?;
         let (cursor, mut done) = (position(&progress, 0), position(&progress, 1));
         for piece in self.pieces(identity, done, u32::MAX).await? {
@@ -380,7 +388,7 @@ impl PostgresSections {
             };
             workers.push(tokio::spawn(worker.run()));
         }
-        workers.push(tokio::spawn(explode(Arc::clone(&source), exploding)));
+        workers.push(tokio::spawn(explode(Arc::clone(&source), exploding, Arc::clone(&waiting))));
         Ok(Self { batches, waiting, reader: Mutex::new(Some(reader)), source, workers: Mutex::new(workers) })
     }
 
@@ -493,8 +501,10 @@ struct Worker {
 impl Worker {
     async fn run(self) {
         let mut connected: Option<Connected> = None;
+        let mut grouped = 0;
         loop {
-            let jobs = self.take().await;
+            let jobs = self.take(grouped).await;
+            grouped = jobs.len();
             if jobs.is_empty() {
                 return;
             }
@@ -514,14 +524,21 @@ impl Worker {
     }
 
     /// Waits for a batch and takes those that wait with it, no two of one log, in the order in which all collectors lock.
-    async fn take(&self) -> Vec<Job> {
+    ///
+    /// Those who were answered together come again together: it waits a little for as many as it took the last time.
+    async fn take(&self, before: usize) -> Vec<Job> {
         let mut jobs = self.jobs.lock().await;
         let Some(first) = jobs.recv().await else { return Vec::new() };
         let mut taken = vec![first];
         while taken.len() < self.group {
-            match jobs.try_recv() {
-                Ok(job) => taken.push(job),
-                Err(_) => break,
+            let next = if taken.len() < before {
+                tokio::time::timeout(GATHER, jobs.recv()).await.ok().flatten()
+            } else {
+                jobs.try_recv().ok()
+            };
+            match next {
+                Some(job) => taken.push(job),
+                None => break,
             }
         }
         drop(jobs);
@@ -568,7 +585,7 @@ async fn reconnect(source: &str) -> Option<Connected> {
 }
 
 /// Makes rows of the sections that were stored, one log after another; first of those that an earlier collector left.
-async fn explode(source: Arc<str>, mut dirty: mpsc::UnboundedReceiver<SourceIdentity>) {
+async fn explode(source: Arc<str>, mut dirty: mpsc::UnboundedReceiver<SourceIdentity>, busy: Arc<AtomicUsize>) {
     let mut connected = reconnect(&source).await;
     let mut waiting = std::collections::HashSet::new();
     if let Some(connected) = &connected {
@@ -585,6 +602,10 @@ async fn explode(source: Arc<str>, mut dirty: mpsc::UnboundedReceiver<SourceIden
             waiting.insert(identity);
         }
         let Some(identity) = waiting.iter().next().copied() else { continue };
+        // What devices bring comes first.
+        while busy.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(IDLE).await;
+        }
         if connected.as_ref().is_none_or(|connected| connected.client.is_closed()) {
             connected = reconnect(&source).await;
         }

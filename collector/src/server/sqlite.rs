@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use evenkeel_core::Position;
 use evenkeel_sync::SourceIdentity;
@@ -18,6 +19,12 @@ use crate::{OpenError, SqliteStore};
 pub const GROUP: usize = 64;
 /// The load is 1 with so many batches waiting.
 const BUSY_AT: usize = 256;
+/// How long the next batch of a group may take to come.
+const GATHER: Duration = Duration::from_micros(300);
+/// Nobody has brought anything for so long: there is time for rows.
+const IDLE: Duration = Duration::from_millis(50);
+/// So many logs are exploded in one transaction.
+const EXPLODED_AT_ONCE: usize = 64;
 
 /// Whole sections in a SQLite file.
 ///
@@ -51,7 +58,8 @@ impl SqliteSections {
         let counted = Arc::clone(&waiting);
         let threads = vec![
             std::thread::spawn(move || {
-                Writer { store: writing, waiting: counted, group: group.max(1), dirty: HashSet::new() }.run(&writes)
+                Writer { store: writing, waiting: counted, group: group.max(1), grouped: 0, dirty: HashSet::new() }
+                    .run(&writes)
             }),
             std::thread::spawn(move || read(reading, &reads)),
         ];
@@ -136,32 +144,26 @@ struct Writer {
     store: SqliteStore,
     waiting: Arc<AtomicUsize>,
     group: usize,
+    /// How many batches shared the transaction before this one.
+    grouped: usize,
     /// Logs with sections that have no rows yet.
     dirty: HashSet<SourceIdentity>,
 }
+
+type Ingest = (Batch, oneshot::Sender<Result<Verdict, Failure>>);
 
 impl Writer {
     fn run(mut self, writes: &Receiver<Write>) {
         loop {
             let Some(write) = self.next(writes) else { break };
             let mut group = Vec::new();
-            let mut then = None;
-            match write {
+            let then = match write {
                 Write::Ingest(batch, answer) => {
                     group.push((batch, answer));
-                    while group.len() < self.group {
-                        match writes.try_recv() {
-                            Ok(Write::Ingest(batch, answer)) => group.push((batch, answer)),
-                            Ok(other) => {
-                                then = Some(other);
-                                break;
-                            }
-                            Err(_) => break,
-                        }
-                    }
+                    self.gather(&mut group, writes)
                 }
-                other => then = Some(other),
-            }
+                other => Some(other),
+            };
             self.ingest(group);
             match then {
                 Some(Write::Other(what)) => what(&mut self.store),
@@ -174,30 +176,49 @@ impl Writer {
         }
     }
 
-    /// What is to be done next; while there is nothing, sections become rows. `None`: nobody is left to ask.
-    fn next(&mut self, writes: &Receiver<Write>) -> Option<Write> {
-        loop {
-            let Some(identity) = self.dirty.iter().next().copied() else { return writes.recv().ok() };
-            match writes.try_recv() {
-                Ok(write) => return Some(write),
-                Err(std::sync::mpsc::TryRecvError::Disconnected) => return None,
-                Err(std::sync::mpsc::TryRecvError::Empty) => {}
-            }
-            self.dirty.remove(&identity);
-            if let Err(error) = self.store.explode(&identity) {
-                tracing::warn!(%identity, %error, "its sections cannot be made rows of single events");
+    /// Adds what waits, and what is about to come: those who were answered together come again together. Answers what is to
+    /// be done after it.
+    fn gather(&mut self, group: &mut Vec<Ingest>, writes: &Receiver<Write>) -> Option<Write> {
+        while group.len() < self.group {
+            let next =
+                if group.len() < self.grouped { writes.recv_timeout(GATHER).ok() } else { writes.try_recv().ok() };
+            match next {
+                Some(Write::Ingest(batch, answer)) => group.push((batch, answer)),
+                other => {
+                    self.grouped = group.len();
+                    return other;
+                }
             }
         }
+        self.grouped = group.len();
+        None
+    }
+
+    /// What is to be done next; while there is nothing, sections become rows. `None`: nobody is left to ask.
+    fn next(&mut self, writes: &Receiver<Write>) -> Option<Write> {
+        while !self.dirty.is_empty() {
+            match writes.recv_timeout(IDLE) {
+                Ok(write) => return Some(write),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let some: Vec<_> = self.dirty.iter().take(EXPLODED_AT_ONCE).copied().collect();
+            for identity in &some {
+                self.dirty.remove(identity);
+            }
+            if let Err(error) = self.store.explode(&some) {
+                tracing::warn!(%error, "sections cannot be made rows of single events");
+            }
+        }
+        writes.recv().ok()
     }
 
     fn explode_all(&mut self) -> Result<(), crate::StoreError> {
-        for identity in std::mem::take(&mut self.dirty) {
-            self.store.explode(&identity)?;
-        }
-        Ok(())
+        let all: Vec<_> = std::mem::take(&mut self.dirty).into_iter().collect();
+        all.chunks(EXPLODED_AT_ONCE).try_for_each(|some| self.store.explode(some))
     }
 
-    fn ingest(&mut self, group: Vec<(Batch, oneshot::Sender<Result<Verdict, Failure>>)>) {
+    fn ingest(&mut self, group: Vec<Ingest>) {
         if group.is_empty() {
             return;
         }

@@ -5,7 +5,7 @@ use evenkeel_sync::wire::MAX_EVENTS;
 use evenkeel_sync::{Loss, SourceIdentity};
 use rusqlite::{OptionalExtension, Row, TransactionBehavior, params};
 
-use super::{SqliteStore, StoredGap, bits, bits_at, cursor_of, move_cursor, place, place_at, store_gap, store_section};
+use super::{SqliteStore, StoredGap, bits, bits_at, move_cursor, place, place_at, store_gap, store_section};
 use crate::server::{Batch, Distrust, Known, LogStatus, Quarantine, StoredPiece, Verdict, in_order, tail_of};
 use crate::{StoreError, sql};
 
@@ -16,6 +16,16 @@ impl SqliteStore {
     /// What is wrong with one batch is told with its verdict and does not concern the others.
     pub(crate) fn ingest(&mut self, batches: &[Batch]) -> Result<Vec<Result<Verdict, StoreError>>, StoreError> {
         let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if let [batch] = batches {
+            let verdict = ingest_one(&transaction, batch);
+            if matches!(verdict, Ok(Verdict::Stored)) {
+                transaction.commit()?;
+            }
+            return match verdict {
+                Err(StoreError::Sqlite(error)) => Err(StoreError::Sqlite(error)),
+                verdict => Ok(vec![verdict]),
+            };
+        }
         let mut verdicts = Vec::with_capacity(batches.len());
         for batch in batches {
             let savepoint = transaction.savepoint()?;
@@ -117,12 +127,18 @@ fn quarantine_of(
 
 fn ingest_one(transaction: &rusqlite::Connection, batch: &Batch) -> Result<Verdict, StoreError> {
     let identity = &batch.identity;
-    let stored = cursor_of(transaction, identity)?;
-    if stored != batch.after {
-        return Ok(Verdict::Elsewhere(stored));
-    }
-    if let Some(why) = quarantine_of(transaction, identity)? {
-        return Ok(Verdict::Quarantined(why));
+    let SourceIdentity { device, log, epoch } = *identity;
+    let state = transaction
+        .prepare_cached(sql::STATE)?
+        .query_row(params![bits(device), log.0, bits(epoch.0)], |row| {
+            let quarantined = row.get::<_, Option<u8>>(1)?.is_some();
+            Ok((place_at(row, 0)?, if quarantined { Some(quarantine_at(row, 1)?) } else { None }))
+        })
+        .optional()?;
+    match state.unwrap_or((Position::START, None)) {
+        (stored, _) if stored != batch.after => return Ok(Verdict::Elsewhere(stored)),
+        (_, Some(why)) => return Ok(Verdict::Quarantined(why)),
+        _ => {}
     }
     for piece in &batch.pieces {
         match piece {

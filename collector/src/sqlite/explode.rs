@@ -3,7 +3,7 @@
 use evenkeel_core::section::SectionReader;
 use evenkeel_core::{Epoch, LogId, Position};
 use evenkeel_sync::SourceIdentity;
-use rusqlite::{TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{SqliteStore, bits, bits_at, place, place_at, store_event};
 use crate::{StoreError, sql};
@@ -11,10 +11,8 @@ use crate::{StoreError, sql};
 impl SqliteStore {
     /// Explodes what a collector had no time for before it ended.
     pub(super) fn explode_all(&mut self) -> Result<(), StoreError> {
-        for identity in self.unexploded()? {
-            self.explode(&identity)?;
-        }
-        Ok(())
+        let all = self.unexploded()?;
+        all.chunks(64).try_for_each(|some| self.explode(some))
     }
 
     /// The logs that are not wholly exploded.
@@ -27,34 +25,39 @@ impl SqliteStore {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Stores a row for each event of a log that has none yet, in one transaction.
-    pub(crate) fn explode(&mut self, identity: &SourceIdentity) -> Result<(), StoreError> {
-        let SourceIdentity { device, log, epoch } = *identity;
-        let of = (bits(device), log.0, bits(epoch.0));
+    /// Stores a row for each event of these logs that has none yet, in one transaction.
+    pub(crate) fn explode(&mut self, identities: &[SourceIdentity]) -> Result<(), StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let (cursor, exploded) = transaction
-            .prepare_cached(sql::PROGRESS)?
-            .query_row(params![of.0, of.1, of.2], |row| Ok((place_at(row, 0)?, place_at(row, 1)?)))?;
-        {
-            let mut select = transaction.prepare_cached(sql::SECTIONS_AFTER)?;
-            // A section that ends beyond a position begins at most a section's length before it.
-            let from = exploded.0.saturating_sub(u64::from(evenkeel_sync::wire::MAX_EVENTS));
-            let mut rows = select.query(params![of.0, of.1, of.2, place(Position(from))?, i64::MAX])?;
-            let mut done = exploded;
-            while let Some(row) = rows.next()? {
-                let bytes = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
-                for event in SectionReader::new(place_at(row, 0)?, bytes) {
-                    let event = event.map_err(|_| StoreError::MalformedSection)?;
-                    let position = event.position.unwrap_or_default();
-                    if position > done {
-                        store_event(&transaction, identity, position, &event)?;
-                        done = position;
-                    }
-                }
-            }
+        for identity in identities {
+            explode(&transaction, identity)?;
         }
-        transaction.prepare_cached(sql::SET_EXPLODED)?.execute(params![of.0, of.1, of.2, place(cursor)?])?;
         transaction.commit()?;
         Ok(())
     }
+}
+
+fn explode(transaction: &Connection, identity: &SourceIdentity) -> Result<(), StoreError> {
+    let SourceIdentity { device, log, epoch } = *identity;
+    let of = (bits(device), log.0, bits(epoch.0));
+    let (cursor, exploded) = transaction
+        .prepare_cached(sql::PROGRESS)?
+        .query_row(params![of.0, of.1, of.2], |row| Ok((place_at(row, 0)?, place_at(row, 1)?)))?;
+    let mut select = transaction.prepare_cached(sql::SECTIONS_AFTER)?;
+    // A section that ends beyond a position begins at most a section's length before it.
+    let from = exploded.0.saturating_sub(u64::from(evenkeel_sync::wire::MAX_EVENTS));
+    let mut rows = select.query(params![of.0, of.1, of.2, place(Position(from))?, i64::MAX])?;
+    let mut done = exploded;
+    while let Some(row) = rows.next()? {
+        let bytes = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+        for event in SectionReader::new(place_at(row, 0)?, bytes) {
+            let event = event.map_err(|_| StoreError::MalformedSection)?;
+            let position = event.position.unwrap_or_default();
+            if position > done {
+                store_event(transaction, identity, position, &event)?;
+                done = position;
+            }
+        }
+    }
+    transaction.prepare_cached(sql::SET_EXPLODED)?.execute(params![of.0, of.1, of.2, place(cursor)?])?;
+    Ok(())
 }
