@@ -26,13 +26,46 @@ pub struct LinkConfig {
     pub bytes_per_second: u64,
     /// Longest frame in bytes.
     pub mtu: usize,
+    /// What else goes wrong.
+    pub faults: LinkFaults,
+}
+
+/// What else than single losses goes wrong on a link. Probabilities are of each frame, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LinkFaults {
+    /// Probability that a burst of losses begins.
+    pub burst: f64,
+    /// How many frames a burst takes on average; at least 1.
+    pub burst_frames: u64,
+    /// Probability that one to three bits of the frame are flipped.
+    pub flip: f64,
+    /// Probability that some bytes in the middle of the frame are missing, as from a full receive buffer.
+    pub drop_bytes: f64,
+    /// Probability that the link stands still before the frame.
+    pub stall: f64,
+    /// For how long, in microseconds.
+    pub stall_us: u64,
+}
+
+impl LinkFaults {
+    /// Nothing else goes wrong.
+    pub const NONE: Self = Self { burst: 0.0, burst_frames: 1, flip: 0.0, drop_bytes: 0.0, stall: 0.0, stall_us: 0 };
 }
 
 impl LinkConfig {
     /// A link that delivers every frame of up to 4096 bytes at once, in order, once.
     #[must_use]
     pub const fn perfect() -> Self {
-        Self { loss: 0.0, duplicate: 0.0, reorder: 0.0, delay_us: 0, jitter_us: 0, bytes_per_second: 0, mtu: 4096 }
+        Self {
+            loss: 0.0,
+            duplicate: 0.0,
+            reorder: 0.0,
+            delay_us: 0,
+            jitter_us: 0,
+            bytes_per_second: 0,
+            mtu: 4096,
+            faults: LinkFaults::NONE,
+        }
     }
 
     /// A link like Bluetooth Low Energy at its worst: frames of up to 244 bytes at 20,000 bytes a second, 15 to 45 ms
@@ -47,11 +80,13 @@ impl LinkConfig {
             jitter_us: 30_000,
             bytes_per_second: 20_000,
             mtu: 244,
+            faults: LinkFaults::NONE,
         }
     }
 
     fn check(&self) -> Result<(), LinkError> {
-        let probabilities = [self.loss, self.duplicate, self.reorder];
+        let LinkFaults { burst, flip, drop_bytes, stall, .. } = self.faults;
+        let probabilities = [self.loss, self.duplicate, self.reorder, burst, flip, drop_bytes, stall];
         if !probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
             return Err(LinkError::NotAProbability);
         }
@@ -105,6 +140,10 @@ pub struct LinkCounters {
     pub delivered_bytes: u64,
     /// Frames that were under way when the link was cut.
     pub dropped: u64,
+    /// Frames with flipped bits or missing bytes.
+    pub damaged: u64,
+    /// How often the link stood still.
+    pub stalls: u64,
 }
 
 /// One direction of a link. Deterministic in its seed and the calls.
@@ -130,6 +169,10 @@ pub struct SimLink {
     idle_at_us: u64,
     /// The latest arrival of a frame that keeps its place.
     latest_us: u64,
+    /// How many frames the burst of losses still takes.
+    burst_left: u64,
+    /// Frames get through; if not, the sender does not notice.
+    open: bool,
     counters: LinkCounters,
 }
 
@@ -148,6 +191,8 @@ impl SimLink {
             next_number: 0,
             idle_at_us: 0,
             latest_us: 0,
+            burst_left: 0,
+            open: true,
             counters: LinkCounters::default(),
         })
     }
@@ -163,17 +208,65 @@ impl SimLink {
         }
         self.counters.sent += 1;
         self.counters.sent_bytes += frame.len() as u64;
+        let faults = self.config.faults;
         self.idle_at_us = self.idle_at_us.max(now_us).saturating_add(self.sending_us(frame.len()));
-        if self.rng.chance(self.config.loss) {
+        if faults.stall > 0.0 && self.rng.chance(faults.stall) {
+            self.counters.stalls += 1;
+            self.idle_at_us = self.idle_at_us.saturating_add(faults.stall_us);
+        }
+        if self.is_lost() {
             self.counters.lost += 1;
             return Ok(());
         }
+        let damaged = self.damaged(frame);
+        let frame = damaged.as_deref().unwrap_or(frame);
         self.dispatch(frame);
         if self.rng.chance(self.config.duplicate) {
             self.counters.duplicated += 1;
             self.dispatch(frame);
         }
         Ok(())
+    }
+
+    fn is_lost(&mut self) -> bool {
+        let LinkFaults { burst, burst_frames, .. } = self.config.faults;
+        if !self.open {
+            return true;
+        }
+        if self.burst_left == 0 && burst > 0.0 && self.rng.chance(burst) {
+            self.burst_left = 1 + self.rng.below(burst_frames.max(1) * 2 - 1);
+        }
+        if self.burst_left > 0 {
+            self.burst_left -= 1;
+            return true;
+        }
+        self.rng.chance(self.config.loss)
+    }
+
+    /// The frame as it arrives, if that is another.
+    fn damaged(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
+        let LinkFaults { flip, drop_bytes, .. } = self.config.faults;
+        let mut bytes = None;
+        if flip > 0.0 && !frame.is_empty() && self.rng.chance(flip) {
+            let bytes = bytes.get_or_insert_with(|| frame.to_vec());
+            for _ in 0..=self.rng.below(3) {
+                let bit = self.rng.below(bytes.len() as u64 * 8) as usize;
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
+        if drop_bytes > 0.0 && !frame.is_empty() && self.rng.chance(drop_bytes) {
+            let bytes = bytes.get_or_insert_with(|| frame.to_vec());
+            let at = self.rng.below(bytes.len() as u64) as usize;
+            let end = bytes.len().min(at + 1 + self.rng.below(8) as usize);
+            bytes.drain(at..end);
+        }
+        self.counters.damaged += u64::from(bytes.is_some());
+        bytes
+    }
+
+    /// Opens the link, or leaves it half open: the sender sends on, and nothing arrives.
+    pub fn set_open(&mut self, open: bool) {
+        self.open = open;
     }
 
     fn sending_us(&self, len: usize) -> u64 {
@@ -245,7 +338,7 @@ impl SimLink {
 
 #[cfg(test)]
 mod tests {
-    use super::{LinkConfig, LinkError, SimLink};
+    use super::{LinkConfig, LinkError, LinkFaults, SimLink};
 
     fn drain(link: &mut SimLink) -> Vec<u8> {
         let mut got = Vec::new();
@@ -335,5 +428,50 @@ mod tests {
         let mut link = SimLink::new(LinkConfig { mtu: 3, ..LinkConfig::perfect() }, 0).unwrap();
         assert_eq!(link.send(0, b"four"), Err(LinkError::TooLong));
         assert_eq!(link.counters().sent, 0);
+    }
+
+    #[test]
+    fn losses_come_in_bursts() {
+        let faults = LinkFaults { burst: 0.02, burst_frames: 10, ..LinkFaults::NONE };
+        let mut link = SimLink::new(LinkConfig { faults, ..LinkConfig::perfect() }, 9).unwrap();
+        let mut runs = Vec::new();
+        let mut run = 0;
+        for at in 0..10_000 {
+            link.send(at, b"x").unwrap();
+            match link.receive(at) {
+                None => run += 1,
+                Some(_) if run > 0 => runs.push(std::mem::take(&mut run)),
+                Some(_) => {}
+            }
+        }
+        let lost = link.counters().lost;
+        assert!((1_200..2_200).contains(&lost), "{lost}");
+        assert!(lost / runs.len() as u64 > 7, "{runs:?}");
+    }
+
+    #[test]
+    fn frames_are_damaged_and_the_link_stands_still() {
+        let faults = LinkFaults { flip: 0.3, drop_bytes: 0.2, stall: 0.1, stall_us: 1_000, ..LinkFaults::NONE };
+        let mut link = SimLink::new(LinkConfig { faults, ..LinkConfig::perfect() }, 10).unwrap();
+        (0..1_000).for_each(|_| link.send(0, &[7; 40]).unwrap());
+        let (mut flipped, mut shorter) = (0, 0);
+        while let Some(frame) = link.receive(u64::MAX) {
+            flipped += u64::from(frame.iter().any(|byte| *byte != 7));
+            shorter += u64::from(frame.len() < 40);
+        }
+        let counters = link.counters();
+        assert!((220..380).contains(&flipped) && (140..260).contains(&shorter), "{flipped} {shorter}");
+        assert!(counters.damaged <= flipped + shorter && counters.damaged > 350, "{counters:?}");
+        assert_eq!(link.idle_at(), counters.stalls * 1_000);
+    }
+
+    #[test]
+    fn a_half_open_link_swallows_what_is_sent() {
+        let mut link = SimLink::new(LinkConfig::perfect(), 11).unwrap();
+        link.set_open(false);
+        link.send(0, b"gone").unwrap();
+        link.set_open(true);
+        link.send(0, b"here").unwrap();
+        assert_eq!((link.receive(0).as_deref(), link.receive(0), link.counters().lost), (Some(&b"here"[..]), None, 1));
     }
 }

@@ -30,7 +30,8 @@ pub enum Heard {
     Diverged,
     /// A message of another epoch: nothing in the log was changed.
     OtherEpoch,
-    /// The sink knows positions that the log does not have: events that had left the device were lost. The
+    /// The sink knows positions that the log does not have: events that had left the device were lost. Where seals have a
+    /// key, the sink has proven it. The
     /// application must open a new epoch before it appends, or positions would name two events.
     Ahead,
 }

@@ -52,7 +52,7 @@
 //!
 //! | | rule | kept by |
 //! | --- | --- | --- |
-//! | I1 | only what is durable leaves the device | [`Source::poll`] reads the log and nothing else |
+//! | I1 | only what is durable leaves the device | [`Source::poll`] reads the log alone, and secures it first |
 //! | I2 | one (epoch, position) names one payload for ever | a new epoch after every loss; frames are bound to their epoch |
 //! | I3 | the cursor moves only over applied events and declared gaps | [`Sink::handle`] |
 //! | I4 | events, gaps and cursor move in one transaction | [`SinkStore::apply`] |

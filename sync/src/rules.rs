@@ -11,6 +11,8 @@ pub(crate) enum Rule {
     Contiguous,
     /// A commit counts only in its own epoch, and with its proof.
     CommitOfEpoch,
+    /// What can be read and may yet be gone is settled before it leaves.
+    SettleFirst,
 }
 
 /// The rule that is broken, if any: outside tests there is none, and it takes no room.

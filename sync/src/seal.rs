@@ -84,6 +84,8 @@ pub enum Purpose {
     Committed = 4,
     /// That a relay has what it says.
     Custody = 5,
+    /// That the sink has a cursor, in a READ.
+    Read = 6,
 }
 
 /// Takes in bytes and answers a proof.
@@ -165,7 +167,7 @@ pub fn prove_event(prover: &mut impl Prover, event: &Record<'_>) {
     prover.update(event.payload);
 }
 
-/// The proof of a message that is about one position: of COMMITTED, and of CUSTODY with the number of the relay.
+/// The proof of a message that is about one position: of COMMITTED, of READ, and of CUSTODY with the number of the relay.
 pub(crate) fn prove_position<S: Seal>(
     seal: &S,
     identity: &SourceIdentity,

@@ -364,6 +364,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Seal> Sink<B, S> {
         let end = self.life_end.unwrap_or(head.next);
         if self.life_end.is_none() && !head.relayed && end <= self.asked_after {
             self.enter(Phase::Halted(Halt::Ahead { cursor: self.asked_after, next: end }), now_us);
+            // The device must hear of it, and that from one who can prove it.
+            self.owes_cursor = true;
             return Ok(SinkEvent::Head);
         }
         let identity = self.identity.unwrap_or(SourceIdentity::NOBODY);
@@ -571,6 +573,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Seal> Sink<B, S> {
         // A READ tells the cursor too.
         self.owes_cursor = false;
         let SinkConfig { credit, limit, .. } = self.config;
+        let proof = prove_position(&self.seal, identity, Purpose::Read, 0, self.cursor);
+        let proof = Some(proof).filter(|_| S::SUITE != Plain::SUITE);
         Ok(Message::Read(Read {
             request: self.request,
             epoch: identity.epoch,
@@ -579,6 +583,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Seal> Sink<B, S> {
             limit,
             commit,
             missing: self.lot.missing(self.cursor),
+            proof,
         }))
     }
 
@@ -600,11 +605,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, S: Seal> Sink<B, S> {
     /// The cursor in answer to a duplicate, or to what was pushed, where no request is on its way that would tell it.
     fn answer<T: SinkStore>(&mut self, store: &mut T, out: &mut [u8]) -> Result<Option<usize>, SinkError<T::Error>> {
         let Some(identity) = self.identity else { return Ok(None) };
-        if !self.owes_cursor || !matches!(self.phase, Phase::CaughtUp | Phase::Listening) {
+        let ahead = matches!(self.phase, Phase::Halted(Halt::Ahead { .. }));
+        if !self.owes_cursor || !(ahead || matches!(self.phase, Phase::CaughtUp | Phase::Listening)) {
             return Ok(None);
         }
         self.owes_cursor = false;
-        let message = if self.lot.is_empty() {
+        let message = if self.lot.is_empty() && !ahead {
             Message::Commit { epoch: identity.epoch, commit: self.commit(store, &identity)? }
         } else {
             self.read(store, &identity)?

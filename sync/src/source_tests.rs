@@ -66,7 +66,7 @@ fn read(request: u32, after: u64, credit: u32) -> Message<'static> {
 
 fn read_with(request: u32, after: u64, credit: u32) -> Read {
     let (epoch, after) = (IDENTITY.epoch, Position(after));
-    Read { request, epoch, after, credit, limit: 0, commit: None, missing: Missing::ALL }
+    Read { request, epoch, after, credit, limit: 0, commit: None, missing: Missing::ALL, proof: None }
 }
 
 fn hello(request: u32, log: u16) -> Message<'static> {
@@ -357,4 +357,27 @@ fn an_event_that_fits_no_frame_is_refused_and_not_skipped() {
 fn the_state_is_small() {
     assert!(core::mem::size_of::<Source>() <= 400, "{}", core::mem::size_of::<Source>());
     assert!(core::mem::size_of::<crate::Sink>() <= 560, "{}", core::mem::size_of::<crate::Sink>());
+}
+
+/// Where seals have a key, whoever says that the log has lost its end must prove it: the application answers with a new epoch,
+/// of which there are few.
+#[test]
+fn nobody_without_the_key_makes_a_source_believe_that_it_has_lost_its_end() {
+    use crate::relay::tests::Opaque;
+
+    let mut bench = Bench::with(6);
+    let mut source = Source::sealed(IDENTITY, UPLINK, Opaque);
+    let mut hear = |message: Message<'_>| {
+        let (mut frame, mut room) = ([0; 144], [0; 64]);
+        let len = message.write(&IDENTITY, &Opaque, &mut frame).unwrap();
+        source.handle(&mut bench.device, &mut Scratch::new(&mut room), &frame[..len]).unwrap()
+    };
+    let forged = Message::Read(read_with(1, 900, 1));
+    assert_eq!(hear(forged), Heard::Nothing);
+    let wrong = prove_position(&Opaque, &IDENTITY, Purpose::Read, 0, Position(899));
+    assert_eq!(hear(Message::Read(Read { proof: Some(wrong), ..read_with(2, 900, 1) })), Heard::Nothing);
+    let commit = Commit { from: Position(899), to: Position(900), proof: Proof::default() };
+    assert_eq!(hear(Message::Commit { epoch: IDENTITY.epoch, commit }), Heard::Nothing);
+    let proof = Some(prove_position(&Opaque, &IDENTITY, Purpose::Read, 0, Position(900)));
+    assert_eq!(hear(Message::Read(Read { proof, ..read_with(3, 900, 1) })), Heard::Ahead);
 }

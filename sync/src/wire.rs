@@ -11,7 +11,7 @@
 //!                    cursor varint, lives u8, lives x (epoch u64, base varint), boot varint, tick varint,
 //!                    schema u64, policy u8, free varint, flags u8
 //! READ       = 0x22  request u32, epoch u64, after varint, credit varint, limit varint, flags u8,
-//!                    [from varint, to varint, proof], map length u8, map
+//!                    [from varint, to varint, proof], map length u8, map, [proof]
 //! GAP        = 0x24  first varint, last varint, reason u8
 //! COMMIT     = 0x25  epoch u64, from varint, to varint, proof
 //! COMMITTED  = 0x26  epoch u64, cursor varint, proof
@@ -93,6 +93,7 @@ const DONE: u8 = 13;
 const IS_SECTION: u8 = 0x80;
 
 const FLAG_COMMIT: u8 = 1;
+const FLAG_PROOF: u8 = 2;
 const FLAG_RELAYED: u8 = 1;
 
 /// One message.
@@ -340,6 +341,8 @@ pub struct Read {
     pub commit: Option<Commit>,
     /// What is missing beyond the cursor.
     pub missing: Missing,
+    /// That the sink's cursor is `after`; relays have none, and it is not sent where seals have no key.
+    pub proof: Option<Proof>,
 }
 
 /// What a sink has durably, with the proof of it.

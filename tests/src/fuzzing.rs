@@ -219,3 +219,38 @@ pub fn mutate(input: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
         }
     }
 }
+
+/// Any bytes as frames to a sink and to a source: the first byte says to whom, the rest are frames with a length byte before
+/// each. If the top bit of that is set, a check that fits is put on, so that what is behind it is reached. Answers how many
+/// were believed.
+///
+/// # Panics
+/// If anything but events and gaps in order gets into the store, or the device takes for safe what is not stored.
+pub fn sync_frames(input: &[u8]) -> u32 {
+    let Some((to, input)) = input.split_first() else { return 0 };
+    crate::hostile_frames::run(*to, input)
+}
+
+/// Any bytes as a byte stream: whatever comes out fits the room, and the reader is in step again after a zero. Answers how
+/// many frames came out.
+///
+/// # Panics
+/// If not.
+pub fn sync_stream(input: &[u8]) -> u32 {
+    use evenkeel_sync::stream::{FrameReader, packet_bytes_at_most, room_bytes, write_frame};
+
+    let mut reader = FrameReader::new([0; room_bytes(92)]);
+    let mut frames = 0;
+    for byte in input.iter().chain(&[0]) {
+        if let Some(frame) = reader.push(*byte) {
+            assert!(frame.len() <= 92);
+            frames += 1;
+        }
+    }
+    let frame = &input[..input.len().min(92)];
+    let mut packet = vec![0; packet_bytes_at_most(frame.len())];
+    let len = write_frame(frame, &mut packet).expect("the room that is promised is enough");
+    let found = packet[..len].iter().filter_map(|byte| reader.push(*byte).map(|frame| frame.to_vec())).last();
+    assert_eq!(found.as_deref(), Some(frame));
+    frames
+}

@@ -4,6 +4,7 @@ pub mod attacker;
 pub mod contents;
 pub mod fixtures;
 pub mod fuzzing;
+pub mod hostile_frames;
 pub mod image;
 pub mod life;
 pub mod oracle;

@@ -257,14 +257,17 @@ impl<S: Seal> Source<S> {
         self.request = Some(read.request);
         self.window = None;
         self.owes.done = None;
-        let Read { request, epoch, after, credit, limit, commit, missing } = *read;
+        let Read { request, epoch, after, credit, limit, commit, missing, proof } = *read;
         let Some((_, end)) = self.reach(records, epoch) else {
             self.owes.head = Some(request);
             return Ok(Heard::OtherEpoch);
         };
         if after >= end {
             self.refuse(Refusal::Ahead { next: end });
-            return Ok(Heard::Ahead);
+            // Anybody can say so: it counts from one who has the key.
+            let ours = prove_position(&self.seal, &self.identity_in(epoch), Purpose::Read, 0, after);
+            let proven = S::SUITE == Plain::SUITE || proof.is_some_and(|proof| proof.fits(&ours));
+            return Ok(if proven { Heard::Ahead } else { Heard::Nothing });
         }
         if self.busy_ms.is_some() {
             self.owes.busy = Some(request);
@@ -291,8 +294,9 @@ impl<S: Seal> Source<S> {
             return Ok(Heard::OtherEpoch);
         };
         if commit.to >= end {
+            // With a key a READ must prove it: what is not here cannot be checked.
             self.refuse(Refusal::Ahead { next: end });
-            return Ok(Heard::Ahead);
+            return Ok(if S::SUITE == Plain::SUITE { Heard::Ahead } else { Heard::Nothing });
         }
         let at = records.tracked(self.uplink);
         if at.next() < life.base {
@@ -401,13 +405,19 @@ impl<S: Seal> Source<S> {
 
     /// Writes the next frame to send to the front of `out` and answers its length; `None`: nothing to send.
     ///
-    /// `out` has the size of the link's largest frame. If reading fails, what the sink had asked for is dropped.
+    /// `out` has the size of the link's largest frame. After an unclean stop the log is [secured](RecordManager::secure) first, so
+    /// that only what stays leaves the device. If reading fails, what the sink had asked for is dropped.
     pub async fn poll<R: RecordManager>(
         &mut self,
         records: &mut R,
         scratch: &mut Scratch<'_>,
         out: &mut [u8],
     ) -> Result<Option<usize>, SourceError<R::Error>> {
+        // What may yet be gone does not leave.
+        let tells = self.window.is_some() || self.owes.head.is_some() || self.owes.committed.is_some();
+        if tells && self.broken.keeps(Rule::SettleFirst) {
+            records.secure(scratch).await.map_err(SourceError::Append)?;
+        }
         if let Some(message) = self.due(records) {
             return self.say(&message, self.identity(), out);
         }

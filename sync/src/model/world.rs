@@ -26,7 +26,7 @@ pub(crate) struct Shelf {
     /// The next `apply` fails: before anything is stored (`false`), or after all of it is (`true`).
     pub(crate) fails: Option<bool>,
     pub(crate) apart: bool,
-    versions: BTreeMap<(Epoch, Position), Version>,
+    pub(crate) versions: BTreeMap<(Epoch, Position), Version>,
 }
 
 #[derive(Debug)]
@@ -88,6 +88,35 @@ impl SinkStore for Shelf {
             }
         }
         Ok(Position(to.0 - run as u64))
+    }
+}
+
+impl Shelf {
+    /// Below each cursor every position has one row, of what was durable under that name, and no fact is there twice.
+    pub(crate) fn check(&self, truth: &BTreeMap<(Epoch, Position), u64>) -> Result<(), &'static str> {
+        let mut facts = Vec::new();
+        for (epoch, rows) in &self.rows {
+            let cursor = self.cursors.get(epoch).copied().unwrap_or_default();
+            if rows.len() as u64 != cursor.0 {
+                return Err("below the cursor not every position has one row");
+            }
+            for (index, (position, row)) in rows.iter().enumerate() {
+                if position.0 != index as u64 + 1 {
+                    return Err("rows are not contiguous");
+                }
+                if let Row::Event(fact) = row {
+                    facts.push(*fact);
+                    if truth.get(&(*epoch, *position)) != Some(fact) {
+                        return Err("an event is stored that was not durable under this name");
+                    }
+                }
+            }
+        }
+        facts.sort_unstable();
+        if facts.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err("a fact is stored twice");
+        }
+        Ok(())
     }
 }
 
@@ -320,28 +349,7 @@ impl World {
 
     /// What must hold at any instant.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
-        let mut facts = Vec::new();
-        for (epoch, rows) in &self.shelf.rows {
-            let cursor = self.shelf.cursors.get(epoch).copied().unwrap_or_default();
-            if rows.len() as u64 != cursor.0 {
-                return Err("below the cursor not every position has one row");
-            }
-            for (index, (position, row)) in rows.iter().enumerate() {
-                if position.0 != index as u64 + 1 {
-                    return Err("rows are not contiguous");
-                }
-                if let Row::Event(fact) = row {
-                    facts.push(*fact);
-                    if self.truth.get(&(*epoch, *position)) != Some(fact) {
-                        return Err("an event is stored that was not durable under this name");
-                    }
-                }
-            }
-        }
-        facts.sort_unstable();
-        if facts.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err("a fact is stored twice");
-        }
+        self.shelf.check(&self.truth)?;
         let epoch = self.source.identity().epoch;
         let stored = self.shelf.cursors.get(&epoch).copied().unwrap_or_default();
         if self.durable.tracked(UPLINK) > stored {

@@ -24,7 +24,7 @@ use crate::wire::{CONTROL_BYTES_AT_MOST, Commit, Head, Message, Refusal};
 mod sink;
 mod source;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use sink::{RelayEvent, RelayPhase, RelaySink};
 pub use source::RelaySource;

@@ -555,7 +555,16 @@ impl<S: Seal> RelaySink<S> {
         };
         let SinkConfig { credit, limit, .. } = self.config;
         let epoch = log.epoch;
-        Ok(Message::Read(Read { request, epoch, after, credit: credit.max(1), limit, commit: None, missing }))
+        Ok(Message::Read(Read {
+            request,
+            epoch,
+            after,
+            credit: credit.max(1),
+            limit,
+            commit: None,
+            missing,
+            proof: None,
+        }))
     }
 
     /// What is missing beyond what there is without a hole.

@@ -117,7 +117,7 @@ impl RelaySource {
     }
 
     fn read<T: RelayStore>(&mut self, store: &mut T, read: &Read) -> Result<(), T::Error> {
-        let Read { request, epoch, after, credit, limit, commit, missing } = *read;
+        let Read { request, epoch, after, credit, limit, commit, missing, .. } = *read;
         self.request = Some(request);
         (self.window, self.done) = (None, None);
         if self.life(store, epoch)?.is_none() {

@@ -85,7 +85,7 @@ impl Cupboard {
 
 /// As [`Plain`], but of a suite that the relay does not know, so that it cannot tell right frames from wrong ones.
 #[derive(Debug, Clone, Copy)]
-struct Opaque;
+pub(crate) struct Opaque;
 
 impl Seal for Opaque {
     const SUITE: u8 = 200;

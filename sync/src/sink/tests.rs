@@ -252,7 +252,9 @@ fn a_log_that_ends_before_the_cursor_halts_the_sink() {
     let halt = Halt::Ahead { cursor: Position(4), next: Position(3) };
     assert_eq!(bench.sink.phase(), Phase::Halted(halt));
     assert_eq!(bench.hear(section(5, 1)), SinkEvent::Ignored);
-    assert_eq!((bench.said().as_str(), bench.sink.wake_us()), ("", None));
+    // The device is told, once.
+    assert_eq!((bench.said().as_str(), bench.sink.wake_us()), ("read 5 after 4", None));
+    assert_eq!(bench.said(), "");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use evenkeel_core::bytes::{ByteReader, ByteWriter};
 use evenkeel_core::{Epoch, LogId, Moment, Position};
 
 use super::{
-    BUSY, COMMIT, COMMITTED, CUSTODY, Commit, DONE, ERR, FLAG_COMMIT, FLAG_RELAYED, GAP, HEAD, HELLO, Head, Hello,
-    Life, Lives, Message, NOTIFY, READ, Read, Refusal, SCHEMA, SCHEMA_GET, Time, WireError, type_byte,
+    BUSY, COMMIT, COMMITTED, CUSTODY, Commit, DONE, ERR, FLAG_COMMIT, FLAG_PROOF, FLAG_RELAYED, GAP, HEAD, HELLO, Head,
+    Hello, Life, Lives, Message, NOTIFY, READ, Read, Refusal, SCHEMA, SCHEMA_GET, Time, WireError, type_byte,
 };
 use crate::missing::Missing;
 use crate::seal::Proof;
@@ -112,13 +112,15 @@ fn head<'b>(input: &mut ByteReader<'b>) -> Option<Message<'b>> {
 fn read_request<'b>(input: &mut ByteReader<'b>) -> Option<Message<'b>> {
     let (request, epoch) = (input.u32()?, epoch(input)?);
     let (after, credit, limit) = (position(input)?, number(input)?, number(input)?);
-    let commit = match input.u8()? & FLAG_COMMIT {
+    let flags = input.u8()?;
+    let commit = match flags & FLAG_COMMIT {
         0 => None,
         _ => Some(commit(input)?),
     };
     let len = input.u8()?;
     let missing = Missing::from_bytes(input.slice(usize::from(len))?)?;
-    Some(Message::Read(Read { request, epoch, after, credit, limit, commit, missing }))
+    let proof = if flags & FLAG_PROOF == 0 { None } else { Some(proof(input)?) };
+    Some(Message::Read(Read { request, epoch, after, credit, limit, commit, missing, proof }))
 }
 
 fn gap<'b>(input: &mut ByteReader<'b>) -> Option<Message<'b>> {
@@ -274,10 +276,12 @@ fn write_read(read: &Read, out: &mut ByteWriter<'_>) -> Option<()> {
     out.varint(read.after.0)?;
     out.varint(u64::from(read.credit))?;
     out.varint(u64::from(read.limit))?;
-    out.u8(if read.commit.is_some() { FLAG_COMMIT } else { 0 })?;
+    let commit = if read.commit.is_some() { FLAG_COMMIT } else { 0 };
+    out.u8(commit | if read.proof.is_some() { FLAG_PROOF } else { 0 })?;
     if let Some(commit) = &read.commit {
         write_commit(commit, out)?;
     }
     out.u8(u8::try_from(read.missing.bytes().len()).ok()?)?;
-    out.slice(read.missing.bytes())
+    out.slice(read.missing.bytes())?;
+    read.proof.as_ref().map_or(Some(()), |proof| write_proof(proof, out))
 }

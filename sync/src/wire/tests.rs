@@ -13,7 +13,16 @@ fn messages() -> Vec<Message<'static>> {
     let commit = Commit { from: Position(280), to: Position(299), proof };
     let mut missing = Missing::ALL;
     assert!(missing.push(12, 24) && missing.push(36, 12));
-    let read = Read { request: 7, epoch, after: Position(300), credit: 8, limit: 244, commit: Some(commit), missing };
+    let read = Read {
+        request: 7,
+        epoch,
+        after: Position(300),
+        credit: 8,
+        limit: 244,
+        commit: Some(commit),
+        missing,
+        proof: None,
+    };
     let mut lives = Lives::one(Epoch::new(2, 7));
     assert!(lives.open(epoch, Position(250)));
     let head = Head {
@@ -41,6 +50,7 @@ fn messages() -> Vec<Message<'static>> {
         Message::Head(Head { lives: Lives::one(epoch), ..head }),
         Message::Read(read),
         Message::Read(Read { commit: None, missing: Missing::ALL, ..read }),
+        Message::Read(Read { proof: Some(proof), ..read }),
         Message::Piece(Piece::Events { first: Position(301), count: 2, bytes: &[0xC1, 7, 4, 1, 0xA1, 0xA2] }),
         Message::Commit { epoch, commit },
         Message::Committed { epoch, cursor: Position(302), proof },
@@ -115,8 +125,8 @@ fn every_message_comes_back_and_fits_the_promised_room() {
     let commit = Some(Commit { from: last, to: last, proof });
     let missing = Missing::from_bytes(&[1; 32]).unwrap();
     let (credit, limit, epoch) = (u32::MAX, u32::MAX, Epoch(1));
-    let largest = Read { request: 0, epoch, after: last, credit, limit, commit, missing };
-    assert_eq!(frame(&Message::Read(largest)).len(), 100);
+    let largest = Read { request: 0, epoch, after: last, credit, limit, commit, missing, proof: Some(proof) };
+    assert_eq!(frame(&Message::Read(largest)).len(), 109);
 }
 
 /// One flipped bit anywhere, also in the check, and the frame is dropped.
