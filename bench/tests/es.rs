@@ -80,7 +80,10 @@ fn every_workload_runs_and_the_page_and_the_json_have_it() {
         assert!(has("cqrs-es", workload, "ns_per_event"), "{workload}");
     }
     for workload in ["single", "batch64", "section64"] {
-        assert!(has("evenkeel, SQLite", workload, "ns_per_event"), "{workload}");
+        for system in ["evenkeel, SQLite", "SQLite alone"] {
+            assert!(has(system, workload, "ns_per_event"), "{system}, {workload}");
+            assert!(has(system, workload, "pages_per_transaction"), "{system}, {workload}");
+        }
     }
     assert!(has("evenkeel", "append", "stored_bytes_per_event") && has("evenkeel", "flash", "mount_reads"));
     let page = std::fs::read_to_string(page).expect("a page");

@@ -47,6 +47,8 @@ use crate::{OpenError, StoreError};
 pub struct SqliteLog {
     connection: Connection,
     next: Position,
+    /// The place of the next event that has no position.
+    next_local: i64,
     trackers: BTreeMap<Tracker, Position>,
     state: State,
 }
@@ -60,7 +62,7 @@ enum State {
     Mounted,
 }
 
-const EVENT: &str = "select stream, version, kind, schema, position, payload from events";
+const EVENT: &str = "select stream, version, kind, schema, place, payload from events";
 
 impl SqliteLog {
     /// The log in this file, which is created if there is none or an empty one.
@@ -77,18 +79,20 @@ impl SqliteLog {
     pub fn with(mut connection: Connection) -> Result<Self, OpenError> {
         connection.pragma_update_and_check(None, "locking_mode", "exclusive", |_| Ok(()))?;
         schema::prepare(&mut connection, Purpose::Log)?;
-        Ok(Self { connection, next: Position(1), trackers: BTreeMap::new(), state: State::Unknown })
+        Ok(Self { connection, next: Position(1), next_local: -1, trackers: BTreeMap::new(), state: State::Unknown })
     }
 
     /// Reads what is kept in memory too.
     fn take_up(&mut self) -> Result<(), StoreError> {
         self.state = State::Interrupted;
-        let last: Option<i64> =
-            self.connection.prepare_cached("select max(position) from events")?.query_row([], |row| row.get(0))?;
+        let ends = "select (select max(place) from events), (select min(place) from events)";
+        let (last, lowest): (Option<i64>, Option<i64>) =
+            self.connection.prepare_cached(ends)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let mut select = self.connection.prepare_cached("select tracker, position from trackers")?;
         let rows = select.query_map([], |row| Ok((Tracker(row.get(0)?), position_at(row, 1)?)))?;
         self.trackers = rows.collect::<Result<_, _>>()?;
-        self.next = Position(last.map_or(0, i64::cast_unsigned)).next();
+        self.next = Position(last.map_or(0, |last| last.max(0).cast_unsigned())).next();
+        self.next_local = lowest.map_or(0, |lowest| lowest.min(0)) - 1;
         self.state = State::Mounted;
         Ok(())
     }
@@ -135,7 +139,8 @@ fn lend<'s>(row: &Row<'_>, scratch: &'s mut Scratch<'_>) -> Result<Record<'s>, R
     let read = || -> rusqlite::Result<_> {
         let stream = StreamId(row.get::<_, i64>(0)?.cast_unsigned());
         let (version, kind, schema) = (Version(row.get(1)?), Kind(row.get(2)?), row.get(3)?);
-        let position = row.get::<_, Option<i64>>(4)?.map(|position| Position(position.cast_unsigned()));
+        let position = row.get::<_, Option<i64>>(4)?.filter(|place| *place > 0);
+        let position = position.map(|place| Position(place.cast_unsigned()));
         let payload = row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?;
         Ok((Record { stream, version, kind, schema, position, payload: &[] }, payload))
     };
@@ -187,18 +192,22 @@ fn check(
     Ok(())
 }
 
-/// Stores the entries of a batch, the first event at `first`.
-fn store(transaction: &Transaction<'_>, batch: &Batch<'_>, first: Position) -> Result<(), StoreError> {
-    let mut position = first;
+/// Stores the entries of a batch, the first event with a position at `first`, the first without one in the place `local`;
+/// answers what the latter comes to.
+fn store(transaction: &Transaction<'_>, batch: &Batch<'_>, first: Position, local: i64) -> Result<i64, StoreError> {
+    let (mut position, mut local) = (first, local);
+    let mut insert = transaction.prepare_cached(
+        "insert into events (place, stream, version, kind, schema, payload) values (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
     for (entry, payload) in batch.iter() {
         match entry.op {
             Op::Event { stream, kind, schema, version } => {
-                let sql = "insert into events (stream, version, kind, schema, position, payload)
-                           values (?1, ?2, ?3, ?4, ?5, ?6)";
-                let at = if entry.local { None } else { Some(stored(position)?) };
-                let row = params![stream.0.cast_signed(), version.0, kind.0, schema, at, payload];
-                transaction.prepare_cached(sql)?.execute(row)?;
-                position = position.plus(u64::from(!entry.local));
+                let place = if entry.local { local } else { stored(position)? };
+                insert.execute(params![place, stream.0.cast_signed(), version.0, kind.0, schema, payload])?;
+                match entry.local {
+                    true => local -= 1,
+                    false => position = position.next(),
+                }
             }
             Op::Snapshot { stream, kind, schema, version } => {
                 let sql = "insert or replace into snapshots (stream, version, kind, schema, payload)
@@ -213,7 +222,7 @@ fn store(transaction: &Transaction<'_>, batch: &Batch<'_>, first: Position) -> R
             _ => {}
         }
     }
-    Ok(())
+    Ok(local)
 }
 
 impl RecordManager for SqliteLog {
@@ -233,8 +242,9 @@ impl RecordManager for SqliteLog {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         check(&transaction, batch, &self.trackers)?;
         self.state = State::Interrupted;
-        store(&transaction, batch, self.next).map_err(AppendError::Storage)?;
+        let next_local = store(&transaction, batch, self.next, self.next_local).map_err(AppendError::Storage)?;
         transaction.commit().map_err(failed)?;
+        self.next_local = next_local;
         self.state = State::Mounted;
         self.next = appended.last().next();
         for (entry, _) in batch.iter() {
@@ -290,7 +300,7 @@ impl RecordManager for SqliteLog {
         if after >= self.next {
             return Err(ReadError::BeyondEnd { next: self.next });
         }
-        let sql = format!("{EVENT} where position = ?1");
+        let sql = format!("{EVENT} where place = ?1");
         let found = self.one(&sql, params![stored(after.next()).map_err(ReadError::Storage)?], scratch)?;
         Ok(found.map(Notification::Event))
     }

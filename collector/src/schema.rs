@@ -1,6 +1,9 @@
 //! What version of the tables a SQLite file has.
 //!
 //! A file holds either what was collected ([`sql`](crate::sql) has those tables), or a log of its own.
+//!
+//! In a log of its own, the `place` of an event is its position, or below 0 if it has none. As its rows are in that order,
+//! an append adds to the end of the table, which touches the fewest pages.
 
 use rusqlite::Connection;
 
@@ -53,12 +56,12 @@ impl Purpose {
 
 const LOG: &str = "
 create table events (
+    place integer primary key,
     stream integer not null, version integer not null,
     kind integer not null, schema integer not null,
-    position integer unique,
     payload blob not null,
-    primary key (stream, version)
-) strict, without rowid;
+    unique (stream, version)
+) strict;
 
 create table snapshots (
     stream integer not null, version integer not null,

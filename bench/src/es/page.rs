@@ -68,7 +68,11 @@ pub fn markdown(report: &Report, scale: Scale) -> String {
         "\n## SQLite\n\nOn the disk of this machine, durable when a call returns: commands of one event, commands ",
     );
     out.push_str(
-        "of 64 events, and sections of\n64 events as they come from devices, which are stored whole and as rows.\n\n",
+        "of 64 events, and sections of\n64 events as they come from devices, which are stored whole and as rows. ",
+    );
+    out.push_str(
+        "Beside it SQLite alone, by turns in the same run and as\ndurable: inserts into one table with its key, as many in a \
+         transaction, and nothing else. Pages are those of the\nwrite-ahead log.\n\n",
     );
     out.push_str(&run.sqlite());
     let _ = write!(out, "\n{BEGIN}\n\n{}\n{END}\n", counted(report));
@@ -137,18 +141,26 @@ impl Run<'_> {
         let plain_bytes = bytes(memory::PLAIN);
         let chained_bytes = chained.iter().filter_map(|system| bytes(system)).reduce(f64::max);
         let stored = |system: &str, workload: &str| {
-            let of = |figure: &&Figure| (figure.place.system, figure.place.workload) == (system, workload);
-            self.0.results.iter().find(of).map(|figure| figure.value / 1000.0)
+            self.in_sqlite(system, workload, "ns_per_event").map(|nanoseconds| nanoseconds / 1000.0)
         };
         let on_disk = |figure, python, most, workload| {
-            let mut line = line(figure, python, most, stored(sqlite::NAME, workload));
+            let here = stored(sqlite::NAME, workload);
+            let mut line = line(figure, python, most, here);
             let (without, write) = (stored(sqlite::IN_MEMORY, workload), stored(sqlite::BARE, "write"));
             if let Some((without, write)) = without.zip(write) {
                 let events = if workload == "single" { 1.0 } else { sqlite::MANY as f64 };
                 let _ = write!(
                     line.verdict,
-                    ": a page written and synced to this disk takes {:.0} for an event, all else {without:.1}",
-                    write / events
+                    ": a page written and synced to this disk takes {} for an event, all else {without:.1}",
+                    brief(write / events)
+                );
+            }
+            if let Some((alone, here)) = stored(sqlite::ALONE, workload).zip(here) {
+                let _ = write!(
+                    line.verdict,
+                    "; SQLite alone takes {}: {:.2} times as long here",
+                    brief(alone),
+                    here / alone
                 );
             }
             line
@@ -281,15 +293,40 @@ impl Run<'_> {
         out
     }
 
+    /// A figure of SQLite, which is of one size alone.
+    fn in_sqlite(&self, system: &str, workload: &str, metric: &str) -> Option<f64> {
+        let found =
+            self.0.results.iter().find(|figure| {
+                (figure.place.system, figure.place.workload, figure.metric) == (system, workload, metric)
+            });
+        found.map(|figure| figure.value)
+    }
+
     fn sqlite(&self) -> String {
-        let mut out = String::from("| workload | system | µs an event |\n| --- | --- | --- |\n");
-        let systems = [sqlite::NAME, sqlite::IN_MEMORY, sqlite::BARE];
-        for figure in self.0.results.iter().filter(|figure| systems.contains(&figure.place.system)) {
-            let (place, micros) = (figure.place, figure.value / 1000.0);
-            let _ = writeln!(out, "| {} | {} | {micros:.1} |", place.workload, place.system);
+        let mut out = String::from(
+            "| workload | evenkeel, µs an event | SQLite alone | times | evenkeel in memory | SQLite alone | times | evenkeel, pages a \
+             transaction | SQLite alone |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        );
+        for workload in ["single", "batch64", "section64"] {
+            let micros = |system| self.in_sqlite(system, workload, "ns_per_event").map(|ns| ns / 1000.0);
+            let pages = |system| self.in_sqlite(system, workload, "pages_per_transaction");
+            let mut cells = Vec::new();
+            for systems in [[sqlite::NAME, sqlite::ALONE], [sqlite::IN_MEMORY, sqlite::ALONE_IN_MEMORY]] {
+                let [ours, alone] = systems.map(micros);
+                let times = ours.zip(alone).map(|(ours, alone)| ours / alone);
+                cells.extend([shown(ours, 1), shown(alone, 1), shown(times, 2)]);
+            }
+            cells.extend([sqlite::NAME, sqlite::ALONE].map(|system| shown(pages(system), 2)));
+            let _ = writeln!(out, "| {workload} | {} |", cells.join(" | "));
         }
-        for note in self.0.notes.iter().filter(|note| systems.contains(&note.place.system)) {
-            let _ = writeln!(out, "| {} | {} | {} |", note.place.workload, note.place.system, note.note);
+        let write = self.in_sqlite(sqlite::BARE, "write", "ns_per_event").map(|ns| ns / 1000.0);
+        let _ = writeln!(
+            out,
+            "\nOne page appended to a file of this disk and synced, without a database: {} µs.",
+            shown(write, 0)
+        );
+        for note in self.0.notes.iter().filter(|note| [sqlite::NAME, sqlite::BARE].contains(&note.place.system)) {
+            let _ = writeln!(out, "{}: {}.", note.place.workload, note.note);
         }
         out
     }
@@ -307,6 +344,12 @@ fn line(figure: &'static str, python: &'static str, most: f64, here: Option<f64>
 
 fn verdict(met: Option<bool>) -> String {
     met.map_or("not measured", |met| if met { "met" } else { "**missed**" }).to_owned()
+}
+
+/// Two digits or more.
+fn brief(value: f64) -> String {
+    let digits = usize::from(value < 10.0);
+    format!("{value:.digits$}")
 }
 
 fn shown(value: Option<f64>, digits: usize) -> String {
