@@ -35,7 +35,7 @@ const TIMES_ON_DISK: usize = 12;
 const TRANSACTIONS: u64 = 64;
 
 /// Writes of a page that are timed by themselves.
-const WRITES: u32 = 64;
+const WRITES: u32 = 16;
 /// The whole of a page of SQLite with its header in the write-ahead log.
 const PAGE: [u8; 4096 + 24] = [7; 4096 + 24];
 /// Transactions whose pages are counted: the journal does not start anew so soon.
