@@ -57,6 +57,12 @@ pub(crate) enum Command {
     /// The exit status is 0 if everything that the device had is stored, 1 if not, and 2 if it could not be run.
     #[cfg(feature = "server")]
     Pull(PullArgs),
+    /// Write what was collected as JSON lines or CSV
+    ///
+    /// A line for each event and each gap, log by log, in the order of positions. Payloads are in hexadecimal, as they
+    /// were encoded. The exit status is 0, or 2 if it could not be done.
+    #[cfg(feature = "server")]
+    Export(ExportArgs),
     /// Play a device, to try a collector out without hardware
     ///
     /// It records some events in simulated flash and lets them be pulled once. The exit status is 0 if the collector has
@@ -207,6 +213,34 @@ pub(crate) struct PullArgs {
     /// Tell everything that happens
     #[arg(long, short)]
     pub(crate) verbose: bool,
+}
+
+/// What to export, and how.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ExportArgs {
+    /// Where it was collected: sqlite:FILE or postgres://…
+    #[arg(long, value_name = "STORE", default_value = "sqlite:collected.db")]
+    pub(crate) store: String,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
+    pub(crate) format: ExportFormat,
+    /// Only what this device has recorded: its number, in hexadecimal
+    #[arg(long, value_name = "HEX", value_parser = hexadecimal)]
+    pub(crate) device: Option<u64>,
+    /// Where to write it, instead of to standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// How to write what was collected.
+#[cfg(feature = "server")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// An object a line
+    Jsonl,
+    /// With a heading; `lost` is empty for events
+    Csv,
 }
 
 /// Where a device that is played can be reached.

@@ -32,6 +32,8 @@ fn main() -> ExitCode {
             status(collect::run(collect::pull::run(&args)).map(|outcome| (outcome.text, outcome.complete)))
         }
         #[cfg(feature = "server")]
+        Ok(Command::Export(args)) => status(collect::run(collect::export::run(&args)).map(|()| (String::new(), true))),
+        #[cfg(feature = "server")]
         Ok(Command::Device(args)) => status(device::run(&args)),
         #[cfg(feature = "server")]
         Ok(Command::Relay(args)) => status(collect::run(collect::relay::run(&args)).map(|()| (String::new(), true))),

@@ -291,6 +291,21 @@ fn a_pull_over_tcp_from_a_file_and_of_a_broken_file() {
     let (events, logs) = stored(&path("collected.db"));
     assert!(events > 50 && logs == 1);
 
+    // It can be had as lines, one for each event, that say the same in both formats.
+    let lines = run(&["export", "--store", &store], 0);
+    let values: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(values.len(), events);
+    let csv = run(&["export", "--store", &store, "--format", "csv", "--device", "5eed"], 0);
+    assert_eq!(csv.lines().count(), 1 + events);
+    for ((value, row), position) in values.iter().zip(csv.lines().skip(1)).zip(1..) {
+        let columns: Vec<_> = row.split(',').collect();
+        assert_eq!((columns.len(), columns[10]), (11, ""), "{row}");
+        assert_eq!((value["position"].as_u64(), columns[3].parse().ok()), (Some(position), Some(position)));
+        assert_eq!((value["payload"].as_str(), value["stream"].as_str()), (Some(columns[9]), Some(columns[5])));
+    }
+    assert_eq!(run(&["export", "--store", &store, "--device", "1"], 0), "");
+    run(&["export", "--store", "sqlite:/no/such/file"], 2);
+
     // The same again out of a file adds nothing; one that was cut off is told to be incomplete.
     let file = format!("file:{}", path("frames").display());
     run(&["device", &file, "--events", "300", "--device", "9"], 0);

@@ -1,5 +1,6 @@
 //! The commands that collect: what they have in common.
 
+pub(crate) mod export;
 pub(crate) mod pull;
 pub(crate) mod relay;
 pub(crate) mod serve;
