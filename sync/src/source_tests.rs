@@ -381,3 +381,30 @@ fn nobody_without_the_key_makes_a_source_believe_that_it_has_lost_its_end() {
     let proof = Some(prove_position(&Opaque, &IDENTITY, Purpose::Read, 0, Position(900)));
     assert_eq!(hear(Message::Read(Read { proof, ..read_with(3, 900, 1) })), Heard::Ahead);
 }
+
+/// A sink that was caught up when a new life of the log began asks on in the old one: it was told that there was nothing, for ever.
+#[test]
+fn who_has_all_of_an_old_life_is_told_of_the_next() {
+    let mut bench = Bench::with(6);
+    assert!(bench.source.open_epoch(Epoch::new(2, 7), Position(5)));
+    let mut said = |request, after| {
+        bench.hear(read(request, after, 9));
+        let (mut frame, mut room) = ([0; 144], [0; 64]);
+        let mut types = Vec::new();
+        let mut scratch = Scratch::new(&mut room);
+        while bench.source.poll(&mut bench.device, &mut scratch, &mut frame).unwrap().is_some() {
+            types.push(frame[0]);
+        }
+        types
+    };
+    assert_eq!(said(1, 3), [0x81, 0x2D], "a section of one event, DONE");
+    assert_eq!(said(2, 4), [0x2D, 0x21], "DONE, HEAD");
+}
+
+/// Whoever asked for frames of 5 bytes made the source fail.
+#[test]
+fn frames_that_hold_no_section_are_refused() {
+    let mut bench = Bench::with(6);
+    bench.hear(Message::Read(Read { limit: 5, ..read_with(1, 0, 9) }));
+    assert_eq!(bench.say(144), ["FrameTooSmall { needed: 16 }"]);
+}

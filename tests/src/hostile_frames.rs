@@ -131,3 +131,30 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let named = |name: &str, bytes| (name.to_owned(), bytes);
     vec![named("to-a-source", to_source), named("to-a-sink", to_sink), named("pushed-to-a-sink", pushed)]
 }
+
+/// Streams from which others are made: packets one after another, with noise between them.
+///
+/// # Panics
+/// Never: the room is enough.
+#[must_use]
+pub fn streams() -> Vec<(String, Vec<u8>)> {
+    use evenkeel_sync::stream::{packet_bytes_at_most, write_frame};
+
+    let stream = |lens: &[usize], noise: &[u8]| {
+        let mut bytes = Vec::new();
+        for len in lens {
+            let frame: Vec<u8> = (0..*len).map(|at| (at * 7 % 64) as u8).collect();
+            let mut packet = vec![0; packet_bytes_at_most(*len)];
+            let len = write_frame(&frame, &mut packet).expect("the room is enough");
+            bytes.extend_from_slice(&packet[..len]);
+            bytes.extend_from_slice(noise);
+        }
+        bytes
+    };
+    let named = |name: &str, bytes| (name.to_owned(), bytes);
+    vec![
+        named("short", stream(&[0, 1, 2, 3, 20, 92], &[])),
+        named("noisy", stream(&[10, 40, 90, 91, 92], &[9, 9, 0])),
+        named("too-long", stream(&[93, 20, 300, 20], &[0])),
+    ]
+}

@@ -12,7 +12,8 @@ use evenkeel_flash_store::sabotage::{self, Break};
 use evenkeel_host_sim::flash::{ChipProfile, SimFlash};
 use evenkeel_host_sim::rng::Rng;
 use evenkeel_tests::fixtures::{SHAPES, SORTS};
-use evenkeel_tests::fuzzing::{CONSTANT_BYTES, Cost, mount_image, mutate, operations};
+use evenkeel_tests::fuzzing::{CONSTANT_BYTES, Cost, mount_image, mutate, operations, sync_frames, sync_stream};
+use evenkeel_tests::hostile_frames;
 use evenkeel_tests::image::{Geometry, Open};
 use evenkeel_tests::oracle::unmounted;
 use evenkeel_tests::report::{Findings, Quiet, command, number, tell};
@@ -142,4 +143,35 @@ fn any_operations_keep_what_was_acknowledged() {
         fuzz("operations", "any_operations_keep_what_was_acknowledged", &inputs, 20_000, operations);
     tell(&format!("{} lists of operations and {tried} changed ones: {} findings", inputs.len(), findings.count));
     findings.assert_none();
+}
+
+#[test]
+fn hostile_frames_change_nothing_but_by_events_in_order() {
+    let inputs = corpus("sync_frames", hostile_frames::seeds);
+    let mut believed = 0;
+    let (tried, findings) =
+        fuzz("sync_frames", "hostile_frames_change_nothing_but_by_events_in_order", &inputs, 200_000, |input| {
+            believed += u64::from(sync_frames(input));
+        });
+    tell(&format!(
+        "{} pulls and {tried} changed ones, {believed} frames believed: {} findings",
+        inputs.len(),
+        findings.count
+    ));
+    findings.assert_none();
+    // What is behind the checks was reached.
+    assert!(believed > tried, "{believed}");
+}
+
+#[test]
+fn hostile_streams_end_in_frames_or_in_nothing() {
+    let inputs = corpus("sync_stream", hostile_frames::streams);
+    let mut frames = 0;
+    let (tried, findings) =
+        fuzz("sync_stream", "hostile_streams_end_in_frames_or_in_nothing", &inputs, 200_000, |input| {
+            frames += u64::from(sync_stream(input));
+        });
+    tell(&format!("{} streams and {tried} changed ones, {frames} frames: {} findings", inputs.len(), findings.count));
+    findings.assert_none();
+    assert!(frames > tried, "{frames}");
 }

@@ -269,6 +269,10 @@ impl<S: Seal> Source<S> {
             let proven = S::SUITE == Plain::SUITE || proof.is_some_and(|proof| proof.fits(&ours));
             return Ok(if proven { Heard::Ahead } else { Heard::Nothing });
         }
+        if after.next() >= end && epoch != self.identity().epoch {
+            // The sink has all of this life, and has not heard of the next one.
+            self.owes.head = Some(request);
+        }
         if self.busy_ms.is_some() {
             self.owes.busy = Some(request);
         } else {
@@ -523,7 +527,16 @@ impl<S: Seal> Source<S> {
             (life.base.previous(), Loss::OtherEpoch)
         } else {
             let frame = out.get_mut(..allowed).unwrap_or_default();
-            let Some(mut draft) = SectionDraft::<S>::new(first, frame) else { return Err(SourceError::FrameTooSmall) };
+            let Some(mut draft) = SectionDraft::<S>::new(first, frame) else {
+                if allowed == lent {
+                    return Err(SourceError::FrameTooSmall);
+                }
+                // It is the sink that allows too little, which is no failure of this side.
+                self.owes.done = None;
+                let refusal = Refusal::FrameTooSmall { needed: (S::SECTION_BYTES as u64).saturating_add(12) };
+                let error = Message::Err { request: window.request, epoch: identity.epoch, refusal };
+                return self.say(&error, identity, out);
+            };
             let most = last.min(before.plus(u64::from(MAX_EVENTS)));
             match section_up_to(records, scratch, before, most, draft.room()).await {
                 Ok(Section::Events { count, bytes, .. }) => {
