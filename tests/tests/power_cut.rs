@@ -5,7 +5,7 @@
 //! Every case is a life of its own, from a copy of a log that has gone round its ring: it is cut off, started again,
 //! works on to the end, is cut off once more and compared in full (`evenkeel_tests::life`). A failing one prints the
 //! command that replays it. `EVENKEEL_SEEDS` says how many workloads there are on each geometry, `EVENKEEL_GEOMETRY`
-//! on which.
+//! on which, and `EVENKEEL_FROM` the first of them: so that as many cut points can be tried that nobody has seen before.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -132,7 +132,10 @@ fn sweep<const W: usize, const R: usize, const S: usize>(
     let mut tally = Tally::default();
     let seeds = match number("EVENKEEL_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("EVENKEEL_SEEDS").unwrap_or(10_000),
+        None => {
+            let first = number("EVENKEEL_FROM").unwrap_or(0);
+            first..first + number("EVENKEEL_SEEDS").unwrap_or(10_000)
+        }
     };
     let counted = number("EVENKEEL_SEED").is_none() && number("EVENKEEL_SEEDS").is_none();
     for seed in seeds {
