@@ -213,6 +213,12 @@ impl Region {
         self.sector >= least && self.sector >> 4 >= self.grid()
     }
 
+    /// Whether the header of a sector tells where to look for streams that are not in the sector before it: where it is
+    /// small beside the sector.
+    pub(crate) const fn tells_trails(&self) -> bool {
+        self.sector >= 2048
+    }
+
     /// How many bytes the marks of a new start take.
     pub(crate) const fn marks(&self) -> u32 {
         self.word << 1

@@ -25,6 +25,17 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// What is known of a stream before it has been looked for.
+    pub(crate) const fn nothing_of(stream: StreamId) -> Self {
+        let (version, kind) = (Version::NONE, Kind(0));
+        Self { stream, version, appeared: None, kind, schema: 0, snapshot: None, slot: None, used: 0 }
+    }
+
+    /// Whether it is only known where it appeared last.
+    pub(crate) fn is_trail(&self) -> bool {
+        self.version == Version::NONE && self.appeared.is_some()
+    }
+
     pub(crate) fn head(&self) -> Option<StreamHead> {
         let Self { kind, version, .. } = *self;
         (version > Version::NONE).then_some(StreamHead { kind, version, discarded: self.has_ended() })
@@ -50,6 +61,11 @@ impl<const N: usize> Streams<N> {
 
     pub(crate) fn clear(&mut self) {
         self.known.clear();
+    }
+
+    /// The streams at hand.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Known> + '_ {
+        self.known.iter()
     }
 
     /// Starts a new use: what is asked for from now on is not put out before the next.

@@ -30,8 +30,8 @@ pub struct Geometry {
 pub struct Open {
     /// The position of the first event.
     pub base: u64,
-    /// The sequence number of the first sector of this life.
-    pub genesis: u32,
+    /// The sequence number of the oldest sector in use.
+    pub oldest: u32,
     /// The moment of opening: boot and tick.
     pub moment: (u32, u64),
 }
@@ -144,7 +144,7 @@ impl Geometry {
     pub fn open(&self, image: &mut [u8], sequence: u32, open: &Open) -> usize {
         let mut entry = vec![OPEN];
         // No sector was the newest before it.
-        for number in [open.base, u64::from(open.genesis), 0, u64::from(open.moment.0), open.moment.1] {
+        for number in [open.base, u64::from(open.oldest), 0, u64::from(open.moment.0), open.moment.1] {
             varint(number, &mut entry);
         }
         self.frame(image, sequence, self.first_place(), 0, &entry)

@@ -30,7 +30,7 @@ fn image<const W: usize>(far: &Far, sectors: usize, sector: usize) -> Vec<u8> {
     let geometry = Geometry { word: W, page: W, sector, sectors, version: 1, log: 7, epoch: 0x1_0000_0002 };
     let mut image = geometry.blank();
     geometry.prepare(&mut image, far.sequence, far.erases);
-    let open = Open { base: far.base, genesis: far.sequence, moment: far.moment };
+    let open = Open { base: far.base, oldest: far.sequence, moment: far.moment };
     let at = geometry.open(&mut image, far.sequence, &open);
     let event = Introduced { stream: 1, version: far.version, back: 0 };
     geometry.frame(&mut image, far.sequence, at, 0, &event.entry(0, b"first"));

@@ -107,7 +107,7 @@ fn mount_of_claims() -> (u64, u64) {
     let geometry = Geometry { word: 4, page: 4, sector: SECTOR, sectors: 4, version: 1, log: 7, epoch: 0x1_0000_0002 };
     let mut image = geometry.blank();
     geometry.prepare(&mut image, 4, 1);
-    let at = geometry.open(&mut image, 4, &Open { base: 1, genesis: 4, moment: (0, 0) });
+    let at = geometry.open(&mut image, 4, &Open { base: 1, oldest: 4, moment: (0, 0) });
     // Read as a length, a word says 4,000 bytes, and then an ordinal of 0.
     for word in image[at..SECTOR].chunks_exact_mut(4) {
         word.copy_from_slice(&[0x80 | (4_000 & 0x7F) as u8, (4_000 >> 7) as u8, 0, 0]);

@@ -16,7 +16,7 @@ use evenkeel_core::Log;
 use evenkeel_host_sim::flash::{ChipProfile, Cut, SimFlash, TornWord, WeakRead};
 use evenkeel_host_sim::rng::Rng;
 use evenkeel_tests::oracle::{Oracle, SCRATCH, Step, identity, unmounted};
-use evenkeel_tests::report::{Quiet, Replay, hunting, message, number, tell};
+use evenkeel_tests::report::{Quiet, Replay, message, number, tell};
 use sequential_storage::cache::{Cache, Uncached};
 use sequential_storage::queue::{QueueConfig, QueueStorage};
 
@@ -117,9 +117,6 @@ fn power_cut_in_a_header_of_words_of_2_bytes() {
 
 #[test]
 fn power_cut_in_a_header_of_words_of_4_bytes() {
-    if !hunting("a torn header costs nothing, words of 4 B") {
-        return;
-    }
     tear::<4, 4, 1024>("words of 4 B", 4, 200_000);
 }
 

@@ -1,6 +1,10 @@
 //! The log on simulated flash, without faults: what goes in comes out, over many laps of the ring.
 
-use evenkeel_core::Log;
+use evenkeel_core::batch::Op;
+use evenkeel_core::blocking::RecordManager;
+use evenkeel_core::error::AppendError;
+use evenkeel_core::{Epoch, Kind, Log, LogId, Position, StreamId, Upkeep, Version};
+use evenkeel_flash_store::{FlashLog, Identity, Region, Retention};
 use evenkeel_host_sim::flash::{ChipProfile, SimFlash};
 use evenkeel_tests::oracle::{Oracle, SCRATCH, identity, unmounted, workload};
 
@@ -53,4 +57,70 @@ fn laps_with_large_words() {
 #[test]
 fn laps_of_the_smallest_ring() {
     laps::<4, 4, 1024>(2, 4, 10);
+}
+
+/// A new life begins where the log stood, whatever was prepared there, and is the one that is found from then on: also if it is
+/// another log, or its epoch is lower.
+#[test]
+fn a_format_hides_whatever_was_there() {
+    type Flash = SimFlash<4, 4, 1024>;
+    const RING: usize = 12;
+    let lives = [
+        identity(),
+        Identity { epoch: Epoch::new(2, 7), ..identity() },
+        Identity { epoch: Epoch::new(0, 7), ..identity() },
+        Identity { log: LogId(9), ..identity() },
+    ];
+    for life in lives {
+        for events in [0, 1, 5, 20, 60, 100, 200, 300, 500] {
+            for maintained in [false, true] {
+                let flash = Flash::blank(RING);
+                let region = Region::checked::<Flash>(0..(RING * 1024) as u32).unwrap().word_by_word();
+                let fresh = || FlashLog::<Flash, 4, 2>::new(flash.clone(), region, Retention::OverwriteOldest(&[]));
+                fresh().mount_or_format(identity(), &mut [0; 256]).unwrap();
+                let mut scratch = [0; 256];
+                let fill = |log: &mut Log<'_, FlashLog<Flash, 4, 2>>, stream: u64, events: u32| {
+                    for version in 1..=events {
+                        let op =
+                            Op::Event { stream: StreamId(stream), kind: Kind(1), schema: 0, version: Version(version) };
+                        let appended = log.append::<AppendError<_>>(|batch| {
+                            Ok(batch.push(op, |room| {
+                                room[..20].fill(version as u8);
+                                Ok(20)
+                            })?)
+                        });
+                        if appended.is_err() {
+                            return version - 1; // no snapshots are taken here
+                        }
+                        if maintained {
+                            let (records, scratch) = log.parts();
+                            while records.upkeep(scratch) == Ok(Upkeep::Worked) {}
+                        }
+                    }
+                    events
+                };
+                let mut log = Log::mount(fresh(), &mut scratch).unwrap();
+                fill(&mut log, 1, events);
+                let mut other = fresh();
+                other.format(life, &mut [0; 256]).unwrap();
+                let place = format!("{life:?} after {events} events, maintained: {maintained}");
+                let mut scratch = [0; 256];
+                for stored in [0, 1, 30, 400] {
+                    let mut log = Log::mount(fresh(), &mut scratch).unwrap();
+                    let before = log.bounds();
+                    let found = log.records().identity();
+                    assert_eq!(found, life, "{place}");
+                    if stored == 0 {
+                        assert_eq!(before.next, Position(1), "{place}");
+                    }
+                    let done = u64::from(fill(&mut log, 100 + stored, stored as u32));
+                    let next = log.bounds().next;
+                    drop(log);
+                    let log = Log::mount(fresh(), &mut scratch).unwrap();
+                    assert_eq!((next, log.bounds().next), (before.next.plus(done), next), "{place}");
+                }
+                flash.assert_no_violations();
+            }
+        }
+    }
 }

@@ -88,7 +88,7 @@ pub fn markdown(report: &Report, scale: Scale) -> String {
   ring. A ring of 64 sectors has been gone round once before; larger ones are seen while they are filled for the first
   time. `reads` are of mounting and appending together; a queue mounts when it is first used.
 - `load` and `section` do not count the mounting.
-- Code size comes with the firmware and is not measured here.
+- Code size and the instructions of a Cortex-M are measured with the firmware: see [footprint.md](footprint.md).
 "
     );
     out.push_str("## Results\n");

@@ -81,8 +81,6 @@ pub(super) struct MountInfo {
     /// The moment at which the newest sector was opened.
     pub(super) boot: u32,
     pub(super) tick: u64,
-    /// The sequence number of the first sector of this life.
-    pub(super) genesis: u32,
 }
 
 /// A sector by its numbers.

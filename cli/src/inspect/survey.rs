@@ -110,7 +110,6 @@ fn mount_info(survey: &Survey<'_>, log: &Mounted, sectors: &[SectorInfo]) -> Mou
         newest_used_bytes: newest.used_bytes,
         boot: log.moment.boot,
         tick: log.moment.tick,
-        genesis: log.genesis,
     }
 }
 
@@ -358,6 +357,14 @@ fn entry_info(entry: &EntryReport<'_>) -> EntryInfo {
             info.entry = "digest";
             None
         }
+        EntryKind::Snapshots => {
+            info.entry = "snapshots";
+            None
+        }
+        EntryKind::Trail { stream, back } => {
+            (info.entry, info.stream, info.back) = ("trail", Some(stream.0), Some(back));
+            None
+        }
         EntryKind::Left { frontier } => {
             (info.entry, info.frontier) = ("left", Some(frontier));
             None
@@ -368,7 +375,7 @@ fn entry_info(entry: &EntryReport<'_>) -> EntryInfo {
         (info.stream, info.kind) = (Some(named.stream.0), Some(named.kind.0));
         (info.schema, info.version) = (Some(named.schema), Some(named.version.0));
     }
-    if matches!(info.entry, "event" | "local event" | "snapshot" | "digest" | "unknown") {
+    if matches!(info.entry, "event" | "local event" | "snapshot" | "snapshots" | "digest" | "unknown") {
         info.hex = Some(hex(entry.payload));
     }
     info

@@ -1,5 +1,7 @@
 //! Appending: one batch, one frame, one write call.
 
+use core::num::NonZeroU32;
+
 use evenkeel_core::batch::{Batch, Entry, Op};
 use evenkeel_core::bytes::{ByteWriter, shift};
 use evenkeel_core::error::{AppendError, HeldBy};
@@ -409,8 +411,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
                 Some(Op::Snapshot { stream, .. }) => {
                     self.newest.digest.add(stream);
+                    self.newest.snapshots.add(stream);
                     if let Some(known) = self.streams.get_mut(stream) {
-                        known.appeared = Some(sequence);
+                        (known.appeared, known.snapshot) = (Some(sequence), NonZeroU32::new(sequence));
                     }
                 }
                 Some(Op::Track { tracker, position, .. }) => {

@@ -93,8 +93,8 @@ pub(crate) struct Newest {
     pub(crate) sector: u32,
     /// The position of its first event.
     pub(crate) base: Position,
-    /// The sequence number of the first sector of this life of the log.
-    pub(crate) genesis: u32,
+    /// The oldest sector in use when it was opened, as its header tells: at first the first one of this life.
+    pub(crate) oldest: u32,
     /// Where in the sector its opened frame starts that counts.
     pub(crate) opened: u32,
     /// Where in the sector the next frame goes.
@@ -119,6 +119,8 @@ pub(crate) struct Newest {
     pub(crate) slots: u8,
     /// Which streams are in it.
     pub(crate) digest: Digest,
+    /// Of which of them snapshots are.
+    pub(crate) snapshots: Digest,
     /// Power may have failed while the frame after `offset` was written: do not write next to it.
     pub(crate) torn: bool,
     /// The last stop was clean, and nothing has been appended since.
@@ -155,7 +157,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             seed: 0,
             sector: 0,
             base: Position(1),
-            genesis: 0,
+            oldest: 0,
             opened: 0,
             offset: 0,
             events: 0,
@@ -168,6 +170,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             left: None,
             slots: 0,
             digest: Digest::default(),
+            snapshots: Digest::default(),
             torn: true,
             closed: false,
             last: None,

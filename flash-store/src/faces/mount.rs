@@ -2,10 +2,10 @@
 
 use evenkeel_core::error::ReadError;
 use evenkeel_core::scratch::Scratch;
-use evenkeel_core::{Moment, Position};
+use evenkeel_core::{Moment, Position, StreamId};
 
 use super::flash_log::{FlashLog, Newest, State};
-use super::search::Newer;
+use super::search::{Newer, Run};
 use super::walk::Walk;
 use super::{NorFlash, face};
 use crate::error::MountError;
@@ -53,7 +53,8 @@ pub(crate) fn open_place(region: &Region, number: u32) -> Option<u32> {
 pub(crate) struct Opened {
     pub(crate) frame: Frame,
     pub(crate) base: Position,
-    pub(crate) genesis: u32,
+    /// The sequence number of the oldest sector in use when it was opened.
+    pub(crate) oldest: u32,
     /// How many sequence numbers before this one the sector stands that was the newest before.
     pub(crate) back: u32,
     pub(crate) moment: Moment,
@@ -76,9 +77,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.check_region(scratch)?;
         let mut tried = 0_u32;
         loop {
-            let (identity, newest) = self.find_newest(scratch).await?;
+            let (identity, run) = self.find_newest(scratch).await?;
             tried = tried.saturating_add(1);
-            match self.take_up(identity, newest, scratch).await {
+            match self.take_up(identity, run, scratch).await {
                 // A header that was just being written may read well the one time and not the next.
                 Err(MountError::Foreign) if tried < TRIES => {
                     scratch.bytes_mut(); // read it anew
@@ -88,22 +89,23 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
     }
 
-    /// Takes up the log whose newest sector this is.
+    /// Takes up the log whose newest sector is the last of this run.
     pub(crate) async fn take_up(
         &mut self,
         identity: Identity,
-        sequence: u32,
+        run: Run,
         scratch: &mut Scratch<'_>,
     ) -> Result<(), MountError<F::Error>> {
         self.identity = identity;
-        let (mut sequence, mut rounds, mut fallen) = (sequence, 0_u32, false);
+        let (mut run, mut rounds, mut fallen) = (run, 0_u32, false);
         loop {
             rounds = rounds.saturating_add(1);
+            let sequence = run.last;
             self.read_newest(sequence, None, scratch).await?;
             if self.restarting == Some(sequence) && self.newest.back > 0 && !fallen {
                 fallen = true;
                 // Its erase has been begun: nothing in it stands nowhere else.
-                sequence = sequence.saturating_sub(self.newest.back);
+                run = Run::ending(sequence.saturating_sub(self.newest.back));
                 continue;
             }
             if !self.reads_steadily(scratch).await.map_err(unmounted)? {
@@ -111,15 +113,15 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             }
             if !fallen && self.was_passed_over(scratch).await.map_err(unmounted)? {
                 (fallen, self.restarting) = (true, Some(sequence));
-                sequence = sequence.saturating_sub(self.newest.back);
+                run = Run::ending(sequence.saturating_sub(self.newest.back));
                 continue;
             }
-            let newer = self.find_newer(scratch).await.map_err(unmounted)?;
+            let newer = self.find_newer(run.is_prepared, scratch).await.map_err(unmounted)?;
             let found = match newer {
                 Newer::Opened(newer) if rounds < ROUNDS => {
                     match self.end_of_run(identity, newer, scratch).await.map_err(unmounted)? {
-                        Some(newest) => newest,
-                        None => self.find_newest_by_scan(scratch).await?.1,
+                        Some(run) => run,
+                        None => Run::ending(self.find_newest_by_scan(scratch).await?.1),
                     }
                 }
                 Newer::None if rounds > ROUNDS || fallen || self.ends_here(scratch).await.map_err(unmounted)? => {
@@ -127,16 +129,16 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
                 _ => {
                     rounds = ROUNDS;
-                    self.find_newest_by_scan(scratch).await?.1
+                    Run::ending(self.find_newest_by_scan(scratch).await?.1)
                 }
             };
-            if found <= sequence {
+            if found.last <= sequence {
                 if let Newer::Headless(headless) = newer {
                     self.pass_headless(headless);
                 }
                 break;
             }
-            sequence = found;
+            run = found;
         }
         self.find_oldest(scratch).await.map_err(unmounted)?;
         self.reader.forget();
@@ -203,7 +205,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<u32>, ReadError<F::Error>> {
         let header = self.first_header(sequence, scratch).await?;
-        Ok(header.map(|header| header.erases))
+        Ok(header.prepared().map(|header| header.erases))
     }
 
     /// Whether the first part of its header says that this sector was made ready under this sequence number.
@@ -213,23 +215,21 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         scratch: &mut Scratch<'_>,
     ) -> Result<bool, ReadError<F::Error>> {
         let header = self.first_header(sequence, scratch).await?;
+        let header = header.prepared();
         Ok(header.is_some_and(|header| (header.identity, header.sequence) == (self.identity, sequence)))
     }
 
     /// The first part of the header of the sector for this sequence number, whatever it says.
-    async fn first_header(
+    pub(crate) async fn first_header(
         &mut self,
         sequence: u32,
         scratch: &mut Scratch<'_>,
-    ) -> Result<Option<Header>, ReadError<F::Error>> {
+    ) -> Result<Found, ReadError<F::Error>> {
         let region = self.medium.region;
         let sector = region.sector_at(sequence);
         let least = u32::try_from(PREPARED_BYTES).unwrap_or(32);
         let bytes = self.medium.window(sector, least, sector.saturating_add(region.sector), scratch).await?;
-        Ok(match Header::decode(&region, bytes.get(..PREPARED_BYTES).unwrap_or_default()) {
-            Found::Prepared(header) => Some(header),
-            _ => None,
-        })
+        Ok(Header::decode(&region, bytes.get(..PREPARED_BYTES).unwrap_or_default()))
     }
 
     /// The second part of the header of the sector with this sequence number.
@@ -245,16 +245,48 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut found = None;
         for number in 0..OPEN_PLACES {
             let Some(place) = open_place(&region, number) else { break };
-            let Some(frame) = self.medium.frame(sector, seed, place, scratch).await? else { continue };
-            let parsed = self.medium.entry(sector, frame.entries, frame.end, scratch).await?;
-            if let Some(Head::Open { base, genesis, back, moment }) = parsed.map(|parsed| parsed.head) {
-                found = Some(Opened { frame, base, genesis, back, moment });
-                if self.goes_on(sector, seed, frame.next, scratch).await? {
-                    break;
-                }
+            let Some(opened) = self.opened_at(sector, seed, place, scratch).await? else { continue };
+            found = Some(opened);
+            if self.goes_on(sector, seed, opened.frame.next, scratch).await? {
+                break;
             }
         }
         Ok(found)
+    }
+
+    /// The second part of a sector's header, if it stands at this place.
+    async fn opened_at(
+        &mut self,
+        sector: u32,
+        seed: u32,
+        place: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Option<Opened>, ReadError<F::Error>> {
+        let Some(frame) = self.medium.frame(sector, seed, place, scratch).await? else { return Ok(None) };
+        let parsed = self.medium.entry(sector, frame.entries, frame.end, scratch).await?;
+        Ok(match parsed.map(|parsed| parsed.head) {
+            Some(Head::Open { base, oldest, back, moment }) => Some(Opened { frame, base, oldest, back, moment }),
+            _ => None,
+        })
+    }
+
+    /// Whether the second part of the header of the sector with this sequence number is there, at any of its places.
+    pub(crate) async fn is_opened(
+        &mut self,
+        identity: Identity,
+        sequence: u32,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<bool, ReadError<F::Error>> {
+        let region = self.medium.region;
+        let sector = region.sector_at(sequence);
+        let seed = sector_seed(identity.log, identity.epoch, sequence);
+        for number in 0..OPEN_PLACES {
+            let Some(place) = open_place(&region, number) else { break };
+            if self.opened_at(sector, seed, place, scratch).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether two frames follow: a header that was given up, and written once more behind, has at most one.
@@ -295,7 +327,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.trackers.clear();
         self.restarting = self.restarting.filter(|restarting| *restarting > sequence);
         (self.announced, self.overwritten) = (sequence, (Position(1), 0));
-        let (mut digest, mut left, ring) = (Digest::default(), None, self.medium.region.sectors.saturating_sub(1));
+        let (mut left, ring) = (None, self.medium.region.sectors.saturating_sub(1));
+        let (mut digest, mut snapshots) = (Digest::default(), Digest::default());
         let mut frame = None;
         let (mut slots, mut closed, mut carried, mut stored, mut tracked) = (0_u8, false, 0_u32, false, None);
         while let Some(step) = self.medium.step(&mut walk, ceiling, scratch).await.map_err(unmounted)? {
@@ -334,6 +367,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
                 Head::Snapshot { named } => {
                     digest.add(named.stream);
+                    snapshots.add(named.stream);
                     self.note_snapshot(sequence, &named);
                 }
                 Head::Erase { ahead: 0 } => self.restarting = Some(sequence),
@@ -343,7 +377,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 Head::Left { frontier } => left = Some(frontier),
                 Head::Lost { first, count } => self.overwritten = (first, count),
                 Head::Open { back, .. } => self.aside = self.aside.max(back.saturating_sub(1).min(ring)),
-                Head::Digest | Head::Resume { .. } | Head::Close => {}
+                Head::Trail { stream, back } => self.note_trail(sequence, stream, back),
+                Head::Digest | Head::Snapshots | Head::Resume { .. } | Head::Close => {}
             }
         }
         if closed {
@@ -354,7 +389,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.left_at = None;
         self.newest.left = left;
         (self.newest.carried, self.newest.stored, self.newest.tracked) = (carried, stored, tracked);
-        self.newest.digest = digest;
+        (self.newest.digest, self.newest.snapshots) = (digest, snapshots);
         Ok(())
     }
 
@@ -364,7 +399,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             seed: walk.seed,
             sector: walk.sector,
             base: opened.base,
-            genesis: opened.genesis,
+            oldest: opened.oldest,
             opened: opened.frame.at,
             offset: walk.offset,
             events: walk.ordinal,
@@ -377,6 +412,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             left: None,
             slots,
             digest: Digest::default(),
+            snapshots: Digest::default(),
             in_last: walk.in_frame,
             torn: !closed,
             closed,
@@ -399,6 +435,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             used: 0,
         };
         let _ = self.streams.insert(known);
+    }
+
+    /// Where a stream appeared last, as the header tells; its version is to be looked up there.
+    fn note_trail(&mut self, sequence: u32, stream: StreamId, back: u32) {
+        let appeared = sequence.checked_sub(back).filter(|appeared| *appeared < sequence);
+        if appeared.is_some() && self.streams.get(stream).is_none() {
+            let _ = self.streams.insert(Known { appeared, ..Known::nothing_of(stream) });
+        }
     }
 
     /// A snapshot tells that its stream had at least this version.

@@ -16,11 +16,13 @@ use crate::error::MountError;
 use crate::format::checksum::sector_seed;
 use crate::format::digest::Digest;
 use crate::format::entry::{self, Head};
-use crate::format::frame::{Frame, frame_len, write_head};
+use crate::format::frame::{Frame, HEAD_BYTES, frame_len, write_head};
 use crate::format::header::Identity;
 
 /// How often a sector is tried to be opened before the flash is taken to be worn out.
 const OPEN_ATTEMPTS: u32 = 8;
+/// The most bytes of an entry that tells where a stream appeared last.
+const MOST_TRAIL_BYTES: usize = 13;
 
 /// What is carried over from a frame into the next sector: how many entries, how many bytes there.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,7 +34,9 @@ struct Carried {
 /// What a sector's header tells of the sector that was the newest before.
 #[derive(Debug, Clone, Copy)]
 struct Before {
+    sequence: u32,
     digest: Digest,
+    snapshots: Digest,
     /// Where it ends, if it was given up.
     left_at: Option<u32>,
 }
@@ -51,8 +55,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.state = State::Unknown;
         self.identity = identity;
         self.trackers.clear();
-        (self.newest.genesis, self.newest.base, self.newest.events) = (first, Position(1), 0);
+        (self.newest.oldest, self.newest.base, self.newest.events) = (first, Position(1), 0);
         (self.newest.sequence, self.newest.digest) = (first, Digest::default());
+        self.newest.snapshots = Digest::default();
+        self.streams.clear();
+        self.oldest = (first, Position(1));
         (self.overwritten, self.aside, self.left_at) = ((Position(1), 0), 0, None);
         self.erase_and_prepare(first, scratch).await.map_err(MountError::Storage)?;
         match self.write_opened(first, 0, None, scratch).await {
@@ -83,9 +90,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let mut bytes = [0; OPEN_STRIDE as usize];
         let base = self.base_with(carry);
         let back = sequence.saturating_sub(self.newest.sequence);
-        let open = Head::Open { base, genesis: self.newest.genesis, back, moment: self.moment };
-        let before = Before { digest: self.newest.digest, left_at: self.left_at };
-        let len = self.encode_opened(open, before, carried > 0, carried_len, &mut bytes);
+        let open = Head::Open { base, oldest: self.first_in_use(), back, moment: self.moment };
+        let Newest { sequence: newest, digest, snapshots, .. } = self.newest;
+        let before = Before { sequence: newest, digest, snapshots, left_at: self.left_at };
+        let len = self.encode_opened((sequence, open), before, carried > 0, carried_len, &mut bytes);
         let head = bytes.get(4..len).unwrap_or_default();
         let total = head.len().saturating_add(carried_len);
         let mut pour = Pour::into_checksum(seed, place, total);
@@ -111,49 +119,82 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// Encodes the frame as far as it is not carried over; there is room for it, as there is for the trackers.
-    fn encode_opened(&self, open: Head, before: Before, goes_on: bool, carried_len: usize, bytes: &mut [u8]) -> usize {
-        let (digest, digest_len) = before.digest.stored();
-        let digest = digest.get(..digest_len).unwrap_or_default();
+    fn encode_opened(
+        &self,
+        (sequence, open): (u32, Head),
+        before: Before,
+        goes_on: bool,
+        carried_len: usize,
+        bytes: &mut [u8],
+    ) -> usize {
+        let tells_trails = self.medium.region.tells_trails();
+        let digest_of = |head: &Head| match head {
+            Head::Digest => before.digest.stored(),
+            Head::Snapshots => before.snapshots.stored(),
+            _ => ([0; 8], 0),
+        };
         let tracks = || self.trackers.iter().map(|(tracker, position)| Head::Track { tracker, position });
         let lost = || self.lost_still_asked_for().map(|(first, count)| Head::Lost { first, count });
         let known = (!before.digest.is_empty()).then_some(Head::Digest);
+        let snapshots = (tells_trails && !before.snapshots.is_empty()).then_some(Head::Snapshots);
         let left = before.left_at.map(|frontier| Head::Left { frontier });
-        let heads = || core::iter::once(open).chain(tracks()).chain(lost()).chain(known).chain(left).enumerate();
-        let last = heads().count().saturating_sub(1);
-        let told = |index: usize, head: &Head| {
-            let payload = if matches!(head, Head::Digest) { digest.len() } else { 0 };
-            ((index < last || goes_on).then_some(payload), payload)
+        let fixed = || core::iter::once(open).chain(tracks()).chain(lost()).chain(known).chain(snapshots).chain(left);
+        let size = |head: &Head| {
+            let payload = digest_of(head).1;
+            head.len(Some(payload)).saturating_add(payload)
         };
+        // As many as are sure to have room.
+        let room = bytes.len().saturating_sub(fixed().fold(HEAD_BYTES, |sum, head| sum.saturating_add(size(&head))));
+        let most = if tells_trails { room.checked_div(MOST_TRAIL_BYTES).unwrap_or(0) } else { 0 };
+        let trails = || self.trails(sequence, before.sequence).take(most);
+        let heads = || fixed().chain(trails()).enumerate();
+        let last = heads().count().saturating_sub(1);
+        let told = |index: usize, payload: usize| (index < last || goes_on).then_some(payload);
         let entries = heads().fold(carried_len, |sum, (index, head)| {
-            let (more, payload) = told(index, &head);
-            sum.saturating_add(head.len(more)).saturating_add(payload)
+            let payload = digest_of(&head).1;
+            sum.saturating_add(head.len(told(index, payload))).saturating_add(payload)
         });
         let mut out = ByteWriter::new(bytes);
         let _ = write_head(entries, 0, &mut out);
         for (index, head) in heads() {
-            let (more, payload) = told(index, &head);
-            let _ = head.write(more, &mut out).and_then(|()| out.slice(digest.get(..payload).unwrap_or_default()));
+            let (digest, payload) = digest_of(&head);
+            let _ = head
+                .write(told(index, payload), &mut out)
+                .and_then(|()| out.slice(digest.get(..payload).unwrap_or_default()));
         }
         debug_assert_eq!(out.len().saturating_add(carried_len), frame_len(entries));
         out.len()
     }
 
-    /// Which streams are carried over into the header of this sector: as written, whatever their source reads now.
-    async fn digest_of(
+    /// Where the streams at hand appeared last that are not in the sector before the one with this sequence number.
+    fn trails(&self, sequence: u32, before: u32) -> impl Iterator<Item = Head> + '_ {
+        let oldest = self.oldest.0;
+        self.streams.iter().filter(|known| !known.has_ended()).filter_map(move |known| {
+            let appeared = known.appeared.filter(|appeared| (oldest..before).contains(appeared))?;
+            Some(Head::Trail { stream: known.stream, back: sequence.saturating_sub(appeared) })
+        })
+    }
+
+    /// Which streams are carried over into the header of this sector, and snapshots of which: as written, whatever their source
+    /// reads now.
+    async fn digests_of(
         &mut self,
         sequence: u32,
         frame: Frame,
         scratch: &mut Scratch<'_>,
-    ) -> Result<Digest, ReadError<F::Error>> {
+    ) -> Result<(Digest, Digest), ReadError<F::Error>> {
         let (sector, mut at) = (self.medium.region.sector_at(sequence), frame.entries);
-        let mut digest = Digest::default();
+        let (mut digest, mut snapshots) = (Digest::default(), Digest::default());
         while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
             if let Head::Inline { named } | Head::Snapshot { named } = parsed.head {
                 digest.add(named.stream);
             }
+            if let Head::Snapshot { named } = parsed.head {
+                snapshots.add(named.stream);
+            }
             at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);
         }
-        Ok(digest)
+        Ok((digest, snapshots))
     }
 
     /// How many entries of a frame are carried over into the next sector, and how many bytes they take there.
@@ -248,9 +289,9 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             if let Some(frame) = self.write_opened(sequence, number, carry, scratch).await? {
                 // The flash is ahead of memory until the sector is taken up.
                 let before = core::mem::replace(&mut self.state, State::Interrupted);
-                let digest = self.digest_of(sequence, frame, scratch).await?;
+                let digests = self.digests_of(sequence, frame, scratch).await?;
                 let wear = self.erases_of(sequence, scratch).await?.unwrap_or(self.wear);
-                self.enter(sequence, carry, frame, digest, wear);
+                self.enter(sequence, carry, frame, digests, wear);
                 self.state = before;
                 return Ok(());
             }
@@ -279,10 +320,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         // What the header carries over from the sector before is kept in the buffer meanwhile.
         let mut entries = opened.frame.entries;
         while let Some(parsed) = self.medium.entry(sector, entries, opened.frame.end, scratch).await? {
-            let repeated = matches!(
-                parsed.head,
-                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Digest | Head::Left { .. }
-            );
+            let repeated = matches!(parsed.head, Head::Open { .. } | Head::Track { .. }) || parsed.head.is_of_header();
             if !repeated {
                 break;
             }
@@ -301,11 +339,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let erases = self.wear.saturating_add(1);
         self.erase_as(sequence, erases).await.map_err(AppendError::Storage)?;
         let mut bytes = [0; OPEN_STRIDE as usize];
-        let Newest { base, genesis, back, left: left_at, .. } = self.newest;
-        let open = Head::Open { base, genesis, back, moment: self.moment };
+        let Newest { base, oldest, back, left: left_at, .. } = self.newest;
+        let open = Head::Open { base, oldest, back, moment: self.moment };
         // Which streams the sector before holds is not told again: it is looked through where it matters.
-        let before = Before { digest: Digest::default(), left_at };
-        let head_len = self.encode_opened(open, before, !carried.is_empty(), carried.len(), &mut bytes);
+        let before = Before { sequence: 0, digest: Digest::default(), snapshots: Digest::default(), left_at };
+        let head_len = self.encode_opened((sequence, open), before, !carried.is_empty(), carried.len(), &mut bytes);
         let head = bytes.get(4..head_len).unwrap_or_default();
         let place = open_place(&self.medium.region, 0).unwrap_or_default();
         let total = head.len().saturating_add(carried.len());
@@ -334,6 +372,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(())
     }
 
+    /// The oldest sector in use, as the header of the next one tells it.
+    fn first_in_use(&self) -> u32 {
+        self.oldest.0.max(self.newest.oldest)
+    }
+
     /// The position of the first event of the sector to be opened.
     fn base_with(&self, carry: Option<Repeated>) -> Position {
         // What was lost at the end belongs to the new sector, so that the old one ends before it.
@@ -342,7 +385,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     }
 
     /// Takes up the sector that this frame has opened.
-    fn enter(&mut self, sequence: u32, carry: Option<Repeated>, frame: Frame, digest: Digest, wear: u32) {
+    fn enter(
+        &mut self,
+        sequence: u32,
+        carry: Option<Repeated>,
+        frame: Frame,
+        (digest, snapshots): (Digest, Digest),
+        wear: u32,
+    ) {
         let base = self.base_with(carry);
         let carried = carry.map_or(0, |carry| carry.events);
         // Positions that were seen, and whose events then were lost, come in between.
@@ -354,7 +404,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             seed: sector_seed(self.identity.log, self.identity.epoch, sequence),
             sector: region.sector_at(sequence),
             base,
-            genesis: self.newest.genesis,
+            oldest: self.first_in_use(),
             opened: frame.at,
             offset: frame.next,
             events,
@@ -367,6 +417,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             left: self.left_at,
             slots: 0,
             digest,
+            snapshots,
             in_last: 0,
             torn: false,
             closed: false,

@@ -45,19 +45,43 @@ pub(crate) enum Probe {
     Opened(Identity, u32),
     /// The first part only.
     Prepared(Identity, u32),
+    /// The first part, as expected, and at no place of a second one anything that shows.
+    Untouched(Identity, u32),
     /// No valid header.
     None(Found),
 }
 
 impl Probe {
-    fn opened_as(&self, sequence: u32) -> bool {
-        matches!(self, Self::Opened(_, found) if *found == sequence)
+    fn opened_as(&self, identity: Identity, sequence: u32) -> bool {
+        matches!(self, Self::Opened(of, found) if (*of, *found) == (identity, sequence))
     }
 
-    /// Whether it was written later than the sector of this sequence number: of the same life, or of a later one.
+    /// Whether it was written later than the sector of this sequence number: a new life goes on from the highest number.
     fn is_beyond(&self, identity: Identity, sequence: u32) -> bool {
-        let (Self::Opened(found, number) | Self::Prepared(found, number)) = self else { return false };
-        found.log == identity.log && (found.epoch, *number) > (identity.epoch, sequence)
+        let (Self::Opened(found, number) | Self::Prepared(found, number) | Self::Untouched(found, number)) = self
+        else {
+            return false;
+        };
+        if *found == identity {
+            return *number > sequence;
+        }
+        *number >= sequence || found.log == identity.log && found.epoch > identity.epoch
+    }
+}
+
+/// The end of a run of sectors that were opened one after another, in the order of the region.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    /// The sequence number of its last sector.
+    pub(crate) last: u32,
+    /// The next one has been prepared, and nothing shows in it behind that.
+    pub(crate) is_prepared: bool,
+}
+
+impl Run {
+    /// One of which it is not known what follows.
+    pub(crate) fn ending(last: u32) -> Self {
+        Self { last, is_prepared: false }
     }
 }
 
@@ -84,14 +108,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             _ => None,
         };
         let Some((identity, sequence)) = header.or(expected) else { return Ok(Probe::None(found)) };
-        let opened = match self.restarting == Some(sequence) {
-            true => None,
-            false => self.opened(identity, sequence, scratch).await?,
-        };
+        if header.is_some() && header == expected && !self.is_touched(sequence, scratch).await? {
+            return Ok(Probe::Untouched(identity, sequence));
+        }
+        let opened = self.restarting != Some(sequence) && self.is_opened(identity, sequence, scratch).await?;
         Ok(match (opened, header) {
-            (Some(_), _) => Probe::Opened(identity, sequence),
-            (None, Some(_)) => Probe::Prepared(identity, sequence),
-            (None, None) => Probe::None(found),
+            (true, _) => Probe::Opened(identity, sequence),
+            (false, Some(_)) => Probe::Prepared(identity, sequence),
+            (false, None) => Probe::None(found),
         })
     }
 
@@ -99,16 +123,21 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
     pub(crate) async fn find_newest(
         &mut self,
         scratch: &mut Scratch<'_>,
-    ) -> Result<(Identity, u32), MountError<F::Error>> {
+    ) -> Result<(Identity, Run), MountError<F::Error>> {
         match self.probe(0, None, scratch).await.map_err(unmounted)? {
             Probe::Opened(identity, first) => {
                 match self.end_of_run(identity, first, scratch).await.map_err(unmounted)? {
                     Some(newest) => Ok((identity, newest)),
-                    None => self.find_newest_by_scan(scratch).await,
+                    None => self.scanned_run(scratch).await,
                 }
             }
-            _ => self.find_newest_by_scan(scratch).await,
+            _ => self.scanned_run(scratch).await,
         }
+    }
+
+    async fn scanned_run(&mut self, scratch: &mut Scratch<'_>) -> Result<(Identity, Run), MountError<F::Error>> {
+        let (identity, newest) = self.find_newest_by_scan(scratch).await?;
+        Ok((identity, Run::ending(newest)))
     }
 
     /// The last sector of the run that the sector with this sequence number belongs to: those behind it in the region
@@ -119,32 +148,50 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         identity: Identity,
         first: u32,
         scratch: &mut Scratch<'_>,
-    ) -> Result<Option<u32>, ReadError<F::Error>> {
+    ) -> Result<Option<Run>, ReadError<F::Error>> {
         let region = self.medium.region;
         let start = region.index_of(first);
         // Invariant: the sector `low` belongs to the run, `high` does not.
-        let (mut low, mut high) = (start, region.sectors);
+        let (mut low, mut high, mut is_prepared) = (start, region.sectors, false);
         while high.saturating_sub(low) > 1 {
             let middle = low.saturating_add(high) >> 1;
             let sequence = first.saturating_add(middle.saturating_sub(start));
+            // What its header says to be of an earlier lap need not be looked at further, nor what looks erased: right behind
+            // the run it will be, should its header only look so.
+            let is_earlier = |header: &Header| {
+                header.identity == identity && header.sequence < sequence && region.index_of(header.sequence) == middle
+            };
+            let behind = match self.first_header(sequence, scratch).await? {
+                Found::Prepared(header) => is_earlier(&header),
+                found => found == Found::Blank,
+            };
+            if behind {
+                (high, is_prepared) = (middle, false);
+                continue;
+            }
             let probe = self.probe(middle, Some((identity, sequence)), scratch).await?;
             if probe.is_beyond(identity, sequence) {
                 return Ok(None);
             }
-            if probe.opened_as(sequence) {
+            if probe.opened_as(identity, sequence) {
                 low = middle;
             } else {
-                high = middle;
+                (high, is_prepared) = (middle, matches!(probe, Probe::Untouched(..)));
             }
         }
-        Ok(Some(first.saturating_add(low.saturating_sub(start))))
+        Ok(Some(Run { last: first.saturating_add(low.saturating_sub(start)), is_prepared }))
     }
 
     /// Looks at what follows the newest sector, which has been read: the sequence number of a newer one, if there is
     /// one after all, behind sectors that were set aside or whose header is damaged.
     ///
-    /// Before a sector is erased, the newest one says so: so it is known how far ahead the next can be.
-    pub(crate) async fn find_newer(&mut self, scratch: &mut Scratch<'_>) -> Result<Newer, ReadError<F::Error>> {
+    /// Before a sector is erased, the newest one says so: so it is known how far ahead the next can be. `is_prepared` says
+    /// that the next sector was found to be so, and nothing behind that.
+    pub(crate) async fn find_newer(
+        &mut self,
+        is_prepared: bool,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<Newer, ReadError<F::Error>> {
         let region = self.medium.region;
         let newest = self.newest.sequence;
         (self.next, self.prepared) = (newest.saturating_add(1), Prepared::No);
@@ -154,11 +201,18 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let (mut newer, mut headless, mut sequence) = (None, Headless::default(), newest);
         while sequence < said.min(most) {
             sequence = sequence.saturating_add(1);
+            if is_prepared && sequence == newest.saturating_add(1) {
+                (self.next, self.prepared) = (sequence, Prepared::Found);
+                continue;
+            }
             match self.probe(region.index_of(sequence), Some((self.identity, sequence)), scratch).await? {
                 // The one that is to be started anew is there no more.
                 Probe::Opened(..) if self.restarting == Some(sequence) => {}
                 Probe::Opened(identity, found) if identity == self.identity && found == sequence => {
                     newer = Some(sequence);
+                }
+                Probe::Untouched(identity, _) if identity == self.identity => {
+                    (self.next, self.prepared) = (sequence, Prepared::Found);
                 }
                 Probe::Prepared(identity, found) if identity == self.identity && found == sequence => {
                     match self.read_headless(sequence, scratch).await? {
@@ -214,6 +268,20 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(is_found.then_some(walk.ordinal))
     }
 
+    /// Whether anything shows at any of the places of a sector's second header, or of the marks before it.
+    async fn is_touched(&mut self, sequence: u32, scratch: &mut Scratch<'_>) -> Result<bool, ReadError<F::Error>> {
+        let region = self.medium.region;
+        let sector = region.sector_at(sequence);
+        for number in 0..OPEN_PLACES {
+            let Some(place) = open_place(&region, number) else { break };
+            let from = if number == 0 { place } else { place.saturating_sub(region.marks()) };
+            if !self.medium.erased_between(sector, from, place.saturating_add(LOOKED_AT), scratch).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Where in a sector the second header was begun with, whether or not it can be read.
     pub(crate) async fn begun_header(
         &mut self,
@@ -260,20 +328,24 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             let sequence = newest.saturating_add(ahead);
             let index = region.index_of(sequence);
             match self.probe(index, Some((self.identity, sequence)), scratch).await? {
-                Probe::Opened(identity, found) | Probe::Prepared(identity, found) if identity == self.identity => {
+                Probe::Opened(identity, found)
+                | Probe::Prepared(identity, found)
+                | Probe::Untouched(identity, found)
+                    if identity == self.identity =>
+                {
                     return Ok(found < newest);
                 }
-                Probe::Opened(..) | Probe::Prepared(..) => return Ok(true),
-                // In the first lap everything behind is as it was before the log.
-                Probe::None(_) if sequence < self.newest.genesis.saturating_add(region.sectors) => {
-                    let last = region.sectors.saturating_sub(1);
-                    let probe = self.probe(last, None, scratch).await?;
-                    return Ok(!matches!(probe, Probe::Opened(identity, _) if identity == self.identity));
-                }
+                Probe::Opened(..) | Probe::Prepared(..) | Probe::Untouched(..) => return Ok(true),
                 Probe::None(_) => {}
             }
         }
-        Ok(false)
+        // In the first lap everything behind is as it was before the log.
+        let last = region.sectors.saturating_sub(1);
+        if region.index_of(newest).saturating_add(LOOKED_AHEAD) > last {
+            return Ok(false);
+        }
+        let probe = self.probe(last, None, scratch).await?;
+        Ok(!matches!(probe, Probe::Opened(identity, _) if identity == self.identity))
     }
 
     /// The newest sector by looking at all of them: when the binary search found what it cannot go by.
@@ -295,20 +367,25 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 Probe::Opened(identity, sequence) if newest.is_none_or(|(_, newest)| sequence > newest) => {
                     newest = Some((identity, sequence));
                 }
-                Probe::Prepared(identity, sequence) if prepared.is_none_or(|(_, highest)| sequence > highest) => {
+                Probe::Prepared(identity, sequence) | Probe::Untouched(identity, sequence)
+                    if prepared.is_none_or(|(_, highest)| sequence > highest) =>
+                {
                     prepared = Some((identity, sequence));
                 }
                 Probe::None(found @ (Found::OtherGeometry(_) | Found::OtherVersion(_))) => other = Some(found),
                 _ => {}
             }
         }
-        if let (None, Some((identity, sequence))) = (newest, prepared) {
-            // The headers of all sectors in use are damaged: what has been prepared tells what to expect of them.
-            for back in 1..sectors {
-                let Some(before) = sequence.checked_sub(back) else { break };
+        if let Some((identity, sequence)) = prepared {
+            // Headers of sectors in use are damaged, or cannot be read every time: what has been prepared tells what to
+            // expect of those before it.
+            let known = newest.filter(|(of, _)| *of == identity).map_or(0, |(_, newest)| newest);
+            let is_of_another = newest.is_some_and(|(of, _)| of != identity);
+            for back in 1..if is_of_another { 1 } else { sectors } {
+                let Some(before) = sequence.checked_sub(back).filter(|before| *before > known) else { break };
                 let index = self.medium.region.index_of(before);
                 let probe = self.probe(index, Some((identity, before)), scratch).await.map_err(unmounted)?;
-                if probe.opened_as(before) {
+                if probe.opened_as(identity, before) {
                     newest = Some((identity, before));
                     break;
                 }
@@ -321,7 +398,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 let next = sequence.saturating_add(1);
                 let index = self.medium.region.index_of(next);
                 let probe = self.probe(index, Some((identity, next)), scratch).await.map_err(unmounted)?;
-                if !probe.opened_as(next) {
+                if !probe.opened_as(identity, next) {
                     break;
                 }
                 sequence = next;
@@ -368,14 +445,22 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(begun && alike && end <= region.words(least).saturating_add(OPEN_STRIDE))
     }
 
-    /// The oldest sector of this life that has not been let go: sectors are used in the order of their sequence
-    /// numbers, so it is the first behind the next one (going round) that is still there.
+    /// The oldest sector of this life that has not been let go: the one that the header of the newest tells, unless that one
+    /// has been let go since. Then it is the first behind the next sector (going round) that is still there, as sectors are
+    /// used in the order of their sequence numbers.
     pub(crate) async fn find_oldest(&mut self, scratch: &mut Scratch<'_>) -> Result<(), ReadError<F::Error>> {
-        let (newest, genesis, base) = (self.newest.sequence, self.newest.genesis, self.newest.base);
-        let sectors = self.medium.region.sectors;
+        let (newest, told, base) = (self.newest.sequence, self.newest.oldest, self.newest.base);
         // A sector that is to be erased was let go before.
         let next = self.announced.max(newest);
-        let oldest = genesis.max(next.saturating_sub(sectors.saturating_sub(1)));
+        let least = next.saturating_sub(self.medium.region.sectors.saturating_sub(1));
+        if told >= least && told < newest {
+            // Whoever told it knew it for one that had been opened.
+            if let Some(opened) = self.opened(self.identity, told, scratch).await? {
+                self.oldest = (told, opened.base);
+                return Ok(());
+            }
+        }
+        let oldest = told.max(least);
         self.oldest = match oldest.checked_sub(1).filter(|_| oldest < newest) {
             Some(before) => {
                 let first = self.first_opened_after(before, scratch).await?;
@@ -386,21 +471,18 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(())
     }
 
-    /// The highest sequence number of any sector with this geometry, for a new life to go on from; `None` if none of
-    /// them holds records.
+    /// The highest sequence number of any opened sector with this geometry, for a new life to go on from; `None` if there is
+    /// none. What has been prepared behind it is where the new life begins: else the old one would seem to end there.
     pub(crate) async fn highest_sequence(
         &mut self,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<u32>, ReadError<F::Error>> {
-        let (mut highest, mut any_opened) = (None, false);
+        let mut highest = None;
         for index in 0..self.medium.region.sectors {
-            let probe = self.probe(index, None, scratch).await?;
-            any_opened |= matches!(probe, Probe::Opened(..));
-            highest = highest.max(match probe {
-                Probe::Prepared(_, sequence) | Probe::Opened(_, sequence) => Some(sequence),
-                Probe::None(_) => None,
-            });
+            if let Probe::Opened(_, sequence) = self.probe(index, None, scratch).await? {
+                highest = highest.max(Some(sequence));
+            }
         }
-        Ok(highest.filter(|_| any_opened))
+        Ok(highest)
     }
 }

@@ -329,7 +329,8 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         while let Some(parsed) = self.medium.entry(sector, at, opened.frame.end, scratch).await? {
             match parsed.head {
                 Head::Left { frontier } => return Ok(Some(frontier)),
-                Head::Open { .. } | Head::Track { .. } | Head::Lost { .. } | Head::Digest => {}
+                Head::Open { .. } | Head::Track { .. } => {}
+                head if head.is_of_header() => {}
                 _ => break,
             }
             at = at.saturating_add(parsed.head_len).saturating_add(parsed.payload_len);

@@ -1,10 +1,12 @@
 //! Finding streams in the flash: their last events, their snapshots, and one event after another.
 
+use core::num::NonZeroU32;
+
 use evenkeel_core::error::{HeldBy, ReadError};
 use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{Position, Record, StreamHead, StreamId, Version};
 
-use super::flash_log::FlashLog;
+use super::flash_log::{FlashLog, Newest};
 use super::mount::Opened;
 use super::rest::Rest;
 use super::walk::{Step, Walk};
@@ -22,6 +24,34 @@ struct Chase {
     base: Position,
     walk: Walk,
     follow: Follow,
+    trail: Trail,
+}
+
+/// Sectors in which a stream appears, found on the way back to where following it began: the last found first.
+#[derive(Debug, Clone, Copy, Default)]
+struct Trail {
+    sectors: [u32; TRAIL_SECTORS],
+    count: u8,
+}
+
+/// How many are remembered: when these have been passed, the next ones are looked for anew.
+const TRAIL_SECTORS: usize = 8;
+
+impl Trail {
+    fn push(&mut self, sequence: u32) {
+        self.sectors.rotate_right(1);
+        if let Some(first) = self.sectors.first_mut() {
+            *first = sequence;
+        }
+        self.count = self.count.saturating_add(1).min(TRAIL_SECTORS as u8);
+    }
+
+    fn pop(&mut self) -> Option<u32> {
+        self.count = self.count.checked_sub(1)?;
+        let first = self.sectors.first().copied();
+        self.sectors.rotate_left(1);
+        first
+    }
 }
 
 /// A chase between two reads.
@@ -35,21 +65,22 @@ pub(crate) struct Resting {
     slot: Option<u8>,
     kind: evenkeel_core::Kind,
     schema: u8,
+    trail: Trail,
 }
 
 impl Resting {
     fn of(chase: &Chase) -> Self {
         let Follow { stream, slot, kind, schema, version, .. } = chase.follow;
-        let (sequence, base) = (chase.sequence, chase.base);
-        Self { stream, sequence, base, version, walk: Rest::of(&chase.walk), slot, kind, schema }
+        let Chase { sequence, base, trail, .. } = *chase;
+        Self { stream, sequence, base, version, walk: Rest::of(&chase.walk), slot, kind, schema, trail }
     }
 
     /// Goes on, with a walk that was just started in its sector.
     fn resume(&self, walk: Walk) -> Chase {
-        let Self { stream, sequence, base, version, slot, kind, schema, .. } = *self;
+        let Self { stream, sequence, base, version, slot, kind, schema, trail, .. } = *self;
         // How far back it was before does not matter any more.
         let follow = Follow { stream, slot, kind, schema, version, back: None };
-        Chase { sequence, base, walk: self.walk.resume(walk), follow }
+        Chase { sequence, base, walk: self.walk.resume(walk), follow, trail }
     }
 }
 
@@ -98,6 +129,38 @@ struct FoundSnapshot {
 /// sector: what comes before it here is damaged, and what comes before that is looked for in each sector.
 fn back_of_first(named: &Named) -> u32 {
     if named.version > Version(1) { named.back.max(1) } else { named.back }
+}
+
+/// Where a stream begins in a sector.
+#[derive(Debug, Clone, Copy)]
+struct First {
+    /// The version of its first event there.
+    version: Version,
+    /// How many sectors back it appeared before.
+    back: u32,
+}
+
+/// What the header of a sector tells of the one that was the newest before it.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    before: u32,
+    /// Which streams are in that one.
+    streams: Digest,
+    /// Of which of them snapshots are.
+    snapshots: Digest,
+}
+
+/// What of a stream is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Anything,
+    Snapshot,
+}
+
+impl Told {
+    fn may_hold(&self, stream: StreamId, wanted: Wanted) -> bool {
+        self.streams.may_hold(stream) && (wanted == Wanted::Anything || self.snapshots.may_hold(stream))
+    }
 }
 
 /// What an entry is to a stream being followed.
@@ -184,14 +247,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         Ok(walk)
     }
 
-    /// Whether the sector that was the newest before this one may hold a stream, as the header of this one tells, and
-    /// which that is; `None` if it does not tell.
+    /// What the header of this sector tells of the one that was the newest before it; `None` if it does not tell.
     async fn told_of_before(
         &mut self,
         sequence: u32,
-        stream: StreamId,
         scratch: &mut Scratch<'_>,
-    ) -> Result<Option<(u32, bool)>, ReadError<F::Error>> {
+    ) -> Result<Option<Told>, ReadError<F::Error>> {
         let Some(Opened { mut frame, back, .. }) = self.opened(self.identity, sequence, scratch).await? else {
             return Ok(None);
         };
@@ -203,41 +264,45 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         {
             return Ok(None);
         }
-        let mut at = frame.entries;
+        let (mut streams, mut snapshots, mut at) = (None, Digest::default(), frame.entries);
         while let Some(parsed) = self.medium.entry(sector, at, frame.end, scratch).await? {
             let start = at.saturating_add(parsed.head_len);
             at = start.saturating_add(parsed.payload_len);
-            let Head::Digest = parsed.head else { continue };
+            let (Head::Digest | Head::Snapshots) = parsed.head else { continue };
             let held = self.medium.held(sector.saturating_add(start), sector.saturating_add(at), scratch);
             let digest = Digest::read(held.and_then(|held| scratch.bytes().get(held)).unwrap_or_default());
-            let before = sequence.checked_sub(back).filter(|before| *before < sequence);
-            return Ok(before.zip(digest).map(|(before, digest)| (before, digest.may_hold(stream))));
+            match parsed.head {
+                Head::Digest => streams = digest,
+                _ => snapshots = digest.unwrap_or(Digest::FULL),
+            }
         }
-        Ok(None)
+        let before = sequence.checked_sub(back).filter(|before| *before < sequence);
+        Ok(before.zip(streams).map(|(before, streams)| Told { before, streams, snapshots }))
     }
 
-    /// The last sector from `sequence` back, down to `oldest`, that may hold a stream.
+    /// The last sector from `sequence` back, down to `oldest`, that may hold a stream, or a snapshot of it.
     ///
     /// Each sector's header tells which streams the one before has, so that most of those that do not hold it cost one
     /// reading of a header.
     async fn may_hold(
         &mut self,
         stream: StreamId,
+        wanted: Wanted,
         sequence: u32,
         oldest: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<u32>, ReadError<F::Error>> {
-        let newest = self.newest.sequence;
+        let Newest { sequence: newest, digest: streams, snapshots, .. } = self.newest;
         let mut sequence = sequence;
         let mut told = match sequence < newest {
-            true => self.told_of_before(sequence.saturating_add(1), stream, scratch).await?,
-            false => Some((newest, self.newest.digest.may_hold(stream))),
+            true => self.told_of_before(sequence.saturating_add(1), scratch).await?,
+            false => Some(Told { before: newest, streams, snapshots }),
         };
         while sequence >= oldest {
-            match told {
+            match told.map(|told| (told.before, told.may_hold(stream, wanted))) {
                 Some((before, false)) if before <= sequence => {
                     let Some(next) = before.checked_sub(1) else { return Ok(None) };
-                    told = self.told_of_before(before, stream, scratch).await?;
+                    told = self.told_of_before(before, scratch).await?;
                     sequence = next;
                 }
                 // Nothing was opened in between.
@@ -259,10 +324,11 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         if let Some(known) = self.streams.get_mut(stream) {
             // Of a stream that has ended nothing is kept: it is gone with its last event.
             if known.has_ended() && known.appeared.is_some_and(|appeared| appeared < oldest) {
-                *known =
-                    Known { version: Version::NONE, appeared: None, schema: 0, snapshot: None, slot: None, ..*known };
+                *known = Known { kind: known.kind, used: known.used, ..Known::nothing_of(stream) };
             }
-            return Ok(*known);
+            if !known.is_trail() {
+                return Ok(*known);
+            }
         }
         let known = self.look_up(stream, scratch).await?;
         if known.version > Version::NONE {
@@ -275,9 +341,16 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let (oldest, newest) = (self.oldest.0, self.newest.sequence);
         let mut follow = Follow::new(stream);
         let mut appeared = None;
-        let mut from = Some(newest);
+        let mut trail = self.streams.get(stream).and_then(|known| known.appeared).filter(|trail| *trail >= oldest);
+        let mut from = trail.or(Some(newest));
         while let Some(at_most) = from {
-            let Some(sequence) = self.may_hold(stream, at_most, oldest, scratch).await? else { break };
+            let sequence = match trail.take() {
+                Some(trail) => trail,
+                None => match self.may_hold(stream, Wanted::Anything, at_most, oldest, scratch).await? {
+                    Some(sequence) => sequence,
+                    None => break,
+                },
+            };
             self.follow_through(sequence, &mut follow, Version::NONE, u32::MAX, scratch).await?;
             if follow.appeared() {
                 appeared = Some(sequence);
@@ -333,16 +406,42 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         newest_end: u32,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<FoundSnapshot>, ReadError<F::Error>> {
-        let Some(mut sequence) = self.known(stream, scratch).await?.appeared else { return Ok(None) };
+        let Known { appeared, snapshot, .. } = self.known(stream, scratch).await?;
+        let Some(mut sequence) = appeared else { return Ok(None) };
+        // What is known of is the newest one; but it may be one that is not to be relied on.
+        if let Some(newest) = snapshot.map(NonZeroU32::get).filter(|_| at_most == Version::MAX) {
+            if newest < oldest {
+                return Ok(None);
+            }
+            let found = self.follow_through(newest, &mut Follow::new(stream), at_most, newest_end, scratch).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        // Of a stream that is in sector after sector, headers tell where its snapshots are; of another, how far back it is.
+        let (tells, mut back) = (self.medium.region.tells_trails(), 0);
         while sequence >= oldest {
+            if tells && back == 1 {
+                match self.may_hold(stream, Wanted::Snapshot, sequence, oldest, scratch).await? {
+                    Some(at_most) => sequence = at_most,
+                    None => return Ok(None),
+                }
+            }
             let mut follow = Follow::new(stream);
             let found = self.follow_through(sequence, &mut follow, at_most, newest_end, scratch).await?;
             if found.is_some() {
+                let is_newest = at_most == Version::MAX && newest_end == u32::MAX;
+                if let Some(known) = self.streams.get_mut(stream).filter(|_| is_newest) {
+                    known.snapshot = NonZeroU32::new(sequence);
+                }
                 return Ok(found);
             }
             sequence = match follow.back {
                 Some(0) => return Ok(None),
-                Some(back) => sequence.saturating_sub(back),
+                Some(by) => {
+                    back = by;
+                    sequence.saturating_sub(by)
+                }
                 // The stream's entries in this sector are damaged: look in each sector before it.
                 None => match sequence.checked_sub(1) {
                     Some(before) => before,
@@ -496,7 +595,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
             Some(chase) if chase.stream == stream && chase.version <= after && chase.sequence >= self.oldest.0 => {
                 chase.resume(self.walk(chase.sequence, 0))
             }
-            _ => match self.chase_from(stream, after, last, scratch).await? {
+            _ => match self.chase_from(stream, after, last, None, scratch).await? {
                 Some(chase) => chase,
                 None => return Ok(None),
             },
@@ -516,8 +615,12 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
                 }
                 None if chase.sequence >= last => return Ok(None),
                 None => {
-                    let next = self.first_opened_after(chase.sequence, scratch).await?.sequence;
-                    match self.chase_in(stream, next, scratch).await? {
+                    let (passed, mut trail) = (chase.sequence, chase.trail);
+                    let next = match trail.pop() {
+                        Some(next) => self.chase_in(stream, next, trail, scratch).await?,
+                        None => self.chase_from(stream, after, last, Some(passed), scratch).await?,
+                    };
+                    match next.filter(|next| next.sequence > passed) {
                         Some(next) => chase = next,
                         None => return Ok(None),
                     }
@@ -526,49 +629,55 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         }
     }
 
-    /// Goes back to the sector in which the event after `after` is to be found.
+    /// Goes back to the sector in which the event after `after` is to be found, no further than right behind the one that
+    /// was `passed`.
     async fn chase_from(
         &mut self,
         stream: StreamId,
         after: Version,
         last: u32,
+        passed: Option<u32>,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Chase>, ReadError<F::Error>> {
-        let mut sequence = last;
+        let least = passed.map_or(0, |passed| passed.saturating_add(1)).max(self.oldest.0);
+        let (mut sequence, mut trail) = (last, Trail::default());
         loop {
-            let Some((first, back)) = self.first_sighting(stream, sequence, scratch).await? else {
+            let Some(First { version, back }) = self.first_sighting(stream, sequence, scratch).await? else {
                 // Its entries here cannot be read: the sector before may have some.
-                if sequence <= self.oldest.0 {
-                    return self.chase_in(stream, sequence, scratch).await;
+                if sequence <= least {
+                    let next = if passed.is_some() { trail.pop() } else { None };
+                    return self.chase_in(stream, next.unwrap_or(sequence), trail, scratch).await;
                 }
                 sequence = sequence.saturating_sub(1);
                 continue;
             };
             let before = sequence.saturating_sub(back);
-            if first <= after.next() || back == 0 || before < self.oldest.0 {
-                return self.chase_in(stream, sequence, scratch).await;
+            if version <= after.next() || back == 0 || before < least {
+                return self.chase_in(stream, sequence, trail, scratch).await;
             }
+            trail.push(sequence);
             sequence = before;
         }
     }
 
-    /// The version with which a stream first appears in a sector, and how many sectors back it appeared before.
+    /// Where a stream begins in a sector; `None` if it does not appear there.
     async fn first_sighting(
         &mut self,
         stream: StreamId,
         sequence: u32,
         scratch: &mut Scratch<'_>,
-    ) -> Result<Option<(Version, u32)>, ReadError<F::Error>> {
+    ) -> Result<Option<First>, ReadError<F::Error>> {
         let Some(mut walk) = self.walk_of(sequence, scratch).await? else { return Ok(None) };
         let end = self.end_of(sequence);
         let mut follow = Follow::new(stream);
         while let Some(step) = self.medium.step(&mut walk, end, scratch).await? {
-            match follow.see(&step.head, step.local) {
-                Some(Sighting::Event) => return Ok(Some((follow.version, follow.back.unwrap_or(0)))),
+            let version = match follow.see(&step.head, step.local) {
+                Some(Sighting::Event) => follow.version,
                 // A snapshot stands for all up to its version: events of this sector come after it.
-                Some(Sighting::Snapshot(named)) => return Ok(Some((named.version.next(), named.back))),
-                None => {}
-            }
+                Some(Sighting::Snapshot(named)) => named.version.next(),
+                None => continue,
+            };
+            return Ok(Some(First { version, back: follow.back.unwrap_or(0) }));
         }
         Ok(None)
     }
@@ -578,13 +687,14 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         &mut self,
         stream: StreamId,
         sequence: u32,
+        trail: Trail,
         scratch: &mut Scratch<'_>,
     ) -> Result<Option<Chase>, ReadError<F::Error>> {
         let mut sequence = sequence;
         while sequence <= self.newest.sequence {
             if let Some(opened) = self.opened(self.identity, sequence, scratch).await? {
                 let walk = self.walk_from(sequence, &opened, scratch).await?;
-                return Ok(Some(Chase { sequence, base: opened.base, walk, follow: Follow::new(stream) }));
+                return Ok(Some(Chase { sequence, base: opened.base, walk, follow: Follow::new(stream), trail }));
             }
             sequence = sequence.saturating_add(1);
         }

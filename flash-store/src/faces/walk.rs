@@ -165,11 +165,13 @@ impl<F: NorFlash> Medium<F> {
             return Ok(());
         }
         self.window(at, span, limit, scratch).await?;
-        if let Some(claim) = self.claim(sector, after, scratch).await? {
-            let span = claim.end.saturating_sub(frame.at);
-            if span <= most {
-                self.window(at, span, limit, scratch).await?;
-            }
+        let span = match self.claim(sector, after, scratch).await? {
+            Some(claim) => claim.end.saturating_sub(frame.at),
+            // Nothing follows, it seems: then as far as is looked for it.
+            None => after.saturating_add(self.region.quiet()).min(self.region.sector).saturating_sub(frame.at),
+        };
+        if span <= most {
+            self.window(at, span, limit, scratch).await?;
         }
         Ok(())
     }

@@ -12,6 +12,9 @@ use super::checksum::CRC;
 pub(crate) struct Digest(u64);
 
 impl Digest {
+    /// One that may hold any stream.
+    pub(crate) const FULL: Self = Self(u64::MAX);
+
     pub(crate) fn add(&mut self, stream: StreamId) {
         self.0 |= bits(stream);
     }

@@ -14,7 +14,7 @@
 //! | 0x64 + f | event of a stream without slot | identity | event |
 //! | 0x68 + f | snapshot | identity | state |
 //! | 0x6C | tracker | tracker u8, position varint | |
-//! | 0x6D | OPEN: the second part of the sector's header | base, genesis, back, boot, tick: varints | |
+//! | 0x6D | OPEN: the second part of the sector's header | base, oldest, back, boot, tick: varints | |
 //! | 0x6E | RESUME: goes on after an unclean stop | frontier varint | |
 //! | 0x6F | CLOSE: a clean stop | | |
 //! | 0x70 | ERASE: a sector is going to be erased | ahead varint | |
@@ -22,6 +22,8 @@
 //! | 0x72 | DIGEST of the streams of the sector before | | Bloom filter of 1, 2, 4 or 8 bytes |
 //! | 0x73 | LEFT: the sector before was given up | frontier varint | |
 //! | 0x74 | LOCAL: the event whose entry follows, with a tag of its own, has no position | | |
+//! | 0x75 | TRAIL: where a stream appeared last that is not in the sector before | stream varint, back varint | |
+//! | 0x76 | SNAPSHOTS: DIGEST of the streams of which snapshots stand in the sector before | | as of DIGEST |
 //!
 //! `identity = kind u8, schema u8 (if f has bit 0; else 0), stream varint, version varint, back varint (if f has bit 1;
 //! else 1)`; `back` of a stream's first entry in a sector tells how many sectors back to look for the entries before it,
@@ -45,6 +47,8 @@ const DIGEST: u8 = 0x72;
 const LEFT: u8 = 0x73;
 /// Stands before the tag of an event.
 const LOCAL: u8 = 0x74;
+const TRAIL: u8 = 0x75;
+const SNAPSHOTS: u8 = 0x76;
 const MORE: u8 = 0x80;
 
 /// Of the tag of an entry with an identity: it tells a schema that is not 0.
@@ -55,7 +59,7 @@ const TELLS: u8 = TELLS_SCHEMA | TELLS_BACK;
 
 /// Whether this is the tag of an entry.
 pub(crate) fn is_tag(tag: u8) -> bool {
-    tag & !MORE <= LOCAL
+    tag & !MORE <= SNAPSHOTS
 }
 
 /// The most bytes of an entry before its payload.
@@ -94,7 +98,7 @@ pub(crate) enum Head {
     },
     Open {
         base: Position,
-        genesis: u32,
+        oldest: u32,
         /// How many sequence numbers before this one the sector stands that was the newest before; 0: there was none.
         back: u32,
         moment: Moment,
@@ -118,6 +122,13 @@ pub(crate) enum Head {
     Left {
         frontier: u32,
     },
+    /// A stream that is not in the sector that was the newest before this one: how many sectors back it appeared last.
+    Trail {
+        stream: StreamId,
+        back: u32,
+    },
+    /// A Bloom filter of the streams of which snapshots stand in the sector that was the newest before this one.
+    Snapshots,
 }
 
 /// An entry's head as found: with how many bytes it has and how many its payload.
@@ -136,8 +147,13 @@ impl Head {
         matches!(self, Self::Event { .. } | Self::Introduction { .. } | Self::Inline { .. })
     }
 
+    /// Whether it stands behind OPEN and the trackers in the header of a sector, before what is carried over.
+    pub(crate) fn is_of_header(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Digest | Self::Snapshots | Self::Left { .. } | Self::Trail { .. })
+    }
+
     fn has_payload(&self) -> bool {
-        self.is_event() || matches!(self, Self::Snapshot { .. } | Self::Digest)
+        self.is_event() || matches!(self, Self::Snapshot { .. } | Self::Digest | Self::Snapshots)
     }
 
     /// How many bytes [`write`](Self::write) takes.
@@ -147,15 +163,16 @@ impl Head {
             Self::Introduction { named, .. } => named.len().saturating_add(1),
             Self::Inline { named } | Self::Snapshot { named } => named.len(),
             Self::Track { position, .. } => varint_len(position.0).saturating_add(1),
-            Self::Open { base, genesis, back, moment } => {
-                [base.0, u64::from(*genesis), u64::from(*back), u64::from(moment.boot), moment.tick]
+            Self::Open { base, oldest, back, moment } => {
+                [base.0, u64::from(*oldest), u64::from(*back), u64::from(moment.boot), moment.tick]
                     .iter()
                     .fold(0_usize, |sum, number| sum.saturating_add(varint_len(*number)))
             }
             Self::Resume { frontier } | Self::Left { frontier } => varint_len(u64::from(*frontier)),
             Self::Erase { ahead } => varint_len(u64::from(*ahead)),
             Self::Lost { first, count } => varint_len(first.0).saturating_add(varint_len(*count)),
-            Self::Digest | Self::Close => 0,
+            Self::Trail { stream, back } => varint_len(stream.0).saturating_add(varint_len(u64::from(*back))),
+            Self::Digest | Self::Snapshots | Self::Close => 0,
         };
         let length = match more {
             Some(payload) if self.has_payload() => varint_len(payload as u64),
@@ -198,10 +215,10 @@ impl Head {
                 out.slice(&[TRACK | flag, tracker.0])?;
                 out.varint(position.0)?;
             }
-            Self::Open { base, genesis, back, moment } => {
+            Self::Open { base, oldest, back, moment } => {
                 out.u8(OPEN | flag)?;
                 out.varint(base.0)?;
-                out.varint(u64::from(*genesis))?;
+                out.varint(u64::from(*oldest))?;
                 out.varint(u64::from(*back))?;
                 out.varint(u64::from(moment.boot))?;
                 out.varint(moment.tick)?;
@@ -221,6 +238,12 @@ impl Head {
                 out.varint(*count)?;
             }
             Self::Digest => out.u8(DIGEST | flag)?,
+            Self::Snapshots => out.u8(SNAPSHOTS | flag)?,
+            Self::Trail { stream, back } => {
+                out.u8(TRAIL | flag)?;
+                out.varint(stream.0)?;
+                out.varint(u64::from(*back))?;
+            }
             Self::Left { frontier } => {
                 out.u8(LEFT | flag)?;
                 out.varint(u64::from(*frontier))?;
@@ -250,7 +273,7 @@ impl Head {
             TRACK => Self::Track { tracker: Tracker(input.u8()?), position: Position(input.varint()?) },
             OPEN => Self::Open {
                 base: Position(input.varint()?),
-                genesis: u32::try_from(input.varint()?).ok()?,
+                oldest: u32::try_from(input.varint()?).ok()?,
                 back: u32::try_from(input.varint()?).ok()?,
                 moment: Moment { boot: u32::try_from(input.varint()?).ok()?, tick: input.varint()? },
             },
@@ -259,7 +282,9 @@ impl Head {
             ERASE => Self::Erase { ahead: u32::try_from(input.varint()?).ok()? },
             LOST => Self::Lost { first: Position(input.varint()?), count: input.varint()? },
             LEFT => Self::Left { frontier: u32::try_from(input.varint()?).ok()? },
+            TRAIL => Self::Trail { stream: StreamId(input.varint()?), back: u32::try_from(input.varint()?).ok()? },
             DIGEST => Self::Digest,
+            SNAPSHOTS => Self::Snapshots,
             _ => return None,
         };
         if local && !head.is_event() {
@@ -337,13 +362,10 @@ mod tests {
             Head::Lost { first: Position(u64::MAX), count: u64::MAX },
             Head::Digest,
             Head::Left { frontier: 131_072 },
+            Head::Trail { stream: StreamId(u64::MAX), back: 4095 },
+            Head::Snapshots,
             Head::Track { tracker: Tracker(255), position: Position(u64::MAX) },
-            Head::Open {
-                base: Position(1),
-                genesis: 64,
-                back: 4096,
-                moment: Moment { boot: u32::MAX, tick: u64::MAX },
-            },
+            Head::Open { base: Position(1), oldest: 64, back: 4096, moment: Moment { boot: u32::MAX, tick: u64::MAX } },
             Head::Resume { frontier: 131_072 },
             Head::Close,
         ]

@@ -90,6 +90,13 @@ impl Prepared {
     }
 }
 
+impl Found {
+    /// The header, if it is one of this geometry.
+    pub(crate) fn prepared(self) -> Option<Prepared> {
+        if let Self::Prepared(header) = self { Some(header) } else { None }
+    }
+}
+
 fn read(region: &Region, bytes: &[u8]) -> Option<Found> {
     let mut input = ByteReader::new(bytes);
     if input.slice(2)? != MAGIC {

@@ -111,8 +111,8 @@ pub enum EntryKind {
     Open {
         /// The position of the sector's first event.
         base: Position,
-        /// The sequence number of the first sector of this life.
-        genesis: u32,
+        /// The sequence number of the oldest sector in use.
+        oldest: u32,
         /// How many sequence numbers before this one the sector stands that was the newest before; 0: there was none.
         back: u32,
         /// When the sector was opened.
@@ -144,6 +144,15 @@ pub enum EntryKind {
         /// Where in that sector it ends.
         frontier: u32,
     },
+    /// Where a stream appeared last that is not in the sector that was the newest before.
+    Trail {
+        /// Which stream.
+        stream: StreamId,
+        /// How many sequence numbers before this one that sector stands.
+        back: u32,
+    },
+    /// A Bloom filter of the streams of which snapshots stand in the sector that was the newest before.
+    Snapshots,
     /// Of a kind that this version does not know: the reading of the frame ends here.
     Unknown,
 }

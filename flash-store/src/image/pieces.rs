@@ -171,14 +171,16 @@ impl<'s, 'a> Pieces<'s, 'a> {
             }
             Head::Snapshot { named } => EntryKind::Snapshot { stream: named_stream(named) },
             Head::Track { tracker, position } => EntryKind::Track { tracker: *tracker, position: *position },
-            Head::Open { base, genesis, back, moment } => {
-                EntryKind::Open { base: *base, genesis: *genesis, back: *back, moment: *moment }
+            Head::Open { base, oldest, back, moment } => {
+                EntryKind::Open { base: *base, oldest: *oldest, back: *back, moment: *moment }
             }
             Head::Resume { frontier } => EntryKind::Resume { frontier: *frontier },
             Head::Close => EntryKind::Close,
             Head::Erase { ahead } => EntryKind::Erase { ahead: *ahead },
             Head::Lost { first, count } => EntryKind::Lost { first: *first, count: *count },
             Head::Digest => EntryKind::Digest,
+            Head::Snapshots => EntryKind::Snapshots,
+            Head::Trail { stream, back } => EntryKind::Trail { stream: *stream, back: *back },
             Head::Left { frontier } => EntryKind::Left { frontier: *frontier },
         }
     }

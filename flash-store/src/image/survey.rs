@@ -37,8 +37,6 @@ pub struct Mounted {
     pub oldest: u32,
     /// The sequence number of the newest sector.
     pub newest: u32,
-    /// The sequence number of the first sector of this life.
-    pub genesis: u32,
     /// The positions held.
     pub bounds: Bounds,
     /// When the newest sector was opened.
@@ -69,8 +67,6 @@ pub struct OpenedHeader {
     pub at: u32,
     /// The position of the sector's first event.
     pub base: Position,
-    /// The sequence number of the first sector of this life.
-    pub genesis: u32,
     /// When the sector was opened.
     pub moment: Moment,
 }
@@ -158,7 +154,6 @@ impl<'a> Survey<'a> {
             identity,
             oldest: log.oldest.0,
             newest: log.newest.sequence,
-            genesis: log.newest.genesis,
             bounds: log.log_bounds(),
             moment: log.moment,
             offset: log.newest.offset,
@@ -221,12 +216,8 @@ impl<'a> Survey<'a> {
         if let Some((identity, sequence)) = own.or(expected) {
             (report.identity, report.sequence) = (Some(identity), Some(sequence));
             let opened = self.log.opened(identity, sequence, &mut self.scratch).ok().flatten();
-            report.opened = opened.map(|opened| OpenedHeader {
-                at: opened.frame.at,
-                base: opened.base,
-                genesis: opened.genesis,
-                moment: opened.moment,
-            });
+            report.opened =
+                opened.map(|opened| OpenedHeader { at: opened.frame.at, base: opened.base, moment: opened.moment });
         }
         report.state = self.state_of(&report, expected, found);
         report
@@ -263,7 +254,7 @@ impl<'a> Survey<'a> {
             (Ok(log), Some(header)) if header.identity == log.identity => {
                 if header.sequence > log.newest {
                     SectorState::Prepared
-                } else if (log.genesis..=log.newest).contains(&header.sequence) {
+                } else if (log.oldest..=log.newest).contains(&header.sequence) {
                     SectorState::Unreadable
                 } else {
                     SectorState::Stale
