@@ -3,6 +3,7 @@
 use evenkeel_core::batch::Op;
 use evenkeel_core::blocking::RecordManager;
 use evenkeel_core::error::AppendError;
+use evenkeel_core::scratch::Scratch;
 use evenkeel_core::{Epoch, Kind, Log, LogId, Position, StreamId, Upkeep, Version};
 use evenkeel_flash_store::{FlashLog, Identity, Region, Retention};
 use evenkeel_host_sim::flash::{ChipProfile, SimFlash};
@@ -123,4 +124,22 @@ fn a_format_hides_whatever_was_there() {
             }
         }
     }
+}
+
+/// A second close right behind the first, cut off so that nothing of it shows, would be gone over by the next append.
+#[test]
+fn a_closed_log_is_not_closed_once_more() {
+    let flash = SimFlash::<4, 4, 512>::blank(4);
+    let (mut scratch, mut oracle) = ([0; SCRATCH], Oracle::default());
+    unmounted(&flash).mount_or_format(identity(), &mut [0; SCRATCH]).unwrap();
+    let mut log = Log::mount(unmounted(&flash), &mut scratch).unwrap();
+    workload(3, 4, 2, 40).iter().for_each(|step| oracle.step(&mut log, &flash, step).unwrap());
+    let mut records = log.release();
+    records.close(&mut [0; 64]).unwrap();
+    let programmed = flash.cut_points();
+    records.close(&mut [0; 64]).unwrap();
+    let mut again = unmounted(&flash);
+    again.mount(&mut Scratch::new(&mut [0; SCRATCH])).unwrap();
+    again.close(&mut [0; 64]).unwrap();
+    assert_eq!(flash.cut_points(), programmed);
 }

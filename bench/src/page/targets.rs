@@ -72,7 +72,7 @@ fn lines(run: &Run<'_>) -> Vec<Line> {
 
 fn not_measured(figure: &'static str, target: &str) -> Line {
     let dash = || "—".to_owned();
-    let verdict = "see [footprint.md](footprint.md)".to_owned();
+    let verdict = "not measured here: see [footprint.md](footprint.md)".to_owned();
     Line { figure, peer: dash(), target: target.to_owned(), ours: dash(), verdict }
 }
 

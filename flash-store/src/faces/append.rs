@@ -453,8 +453,10 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         let len = out.len();
         let place = self.newest.offset;
         let end = place.saturating_add(u32::try_from(len).unwrap_or_default());
-        if self.newest.torn || region.words(end) > region.sector {
-            return Ok(()); // nothing was appended since the mount, or there is no room: as without a close
+        // Nothing was appended since the mount, or there is no room: as without a close. Once more behind a close, it could be cut
+        // off so that nothing of it shows, and the next append would go over it.
+        if self.newest.torn || self.newest.closed || region.words(end) > region.sector {
+            return Ok(());
         }
         let Some(padded) = finish(&region, self.newest.seed, place, len, &mut bytes) else { return Ok(()) };
         self.state = State::Interrupted;
@@ -462,7 +464,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
         self.medium.write(at, bytes.get(..padded).unwrap_or_default()).await.map_err(AppendError::Storage)?;
         self.state = State::Mounted;
         let next = region.words(end);
-        self.newest.offset = next;
+        (self.newest.offset, self.newest.closed) = (next, true);
         self.newest.last = Some(Frame { at: place, entries: place, end, next, ordinal, filling: 0 });
         Ok(())
     }
