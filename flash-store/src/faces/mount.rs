@@ -447,7 +447,7 @@ impl<F: NorFlash, const SLOTS: usize, const TRACKERS: usize> FlashLog<F, SLOTS, 
 
     /// A snapshot tells that its stream had at least this version.
     fn note_snapshot(&mut self, sequence: u32, named: &crate::format::entry::Named) {
-        match self.streams.get_mut(named.stream) {
+        match self.streams.get_mut(named.stream).filter(|known| !known.is_trail()) {
             Some(known) => {
                 known.appeared = Some(sequence);
                 known.version = known.version.max(named.version);
