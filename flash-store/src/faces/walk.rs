@@ -311,6 +311,13 @@ impl<F: NorFlash> Medium<F> {
             return Ok(Some(frame));
         }
         let end = end.unwrap_or(self.region.sector);
+        // After a clean stop the writer went on behind two marks.
+        let marked = at.saturating_add(self.region.marks());
+        if marked < end && self.marks_shown(walk.sector, marked, scratch).await? == 2 {
+            if let Some(frame) = self.frame(walk.sector, walk.seed, marked, scratch).await? {
+                return Ok(Some(frame));
+            }
+        }
         if behind_header {
             if let Some(frame) = self.opened_behind(walk, at, end, scratch).await? {
                 return Ok(Some(frame));
